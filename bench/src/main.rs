@@ -1,0 +1,67 @@
+//! Measures this machine, so that the hub's own numbers can be read against it.
+
+mod copy;
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    yardstick: Yardstick,
+}
+
+#[derive(Debug, Subcommand)]
+enum Yardstick {
+    /// The least that storing a pushed blob can cost: socket, sha256, file, fdatasync, rename.
+    Copy {
+        /// Bytes to copy, such as 512MiB or 1GiB.
+        #[arg(long, default_value = "1GiB", value_parser = bytes)]
+        size: u64,
+        /// Where the file is written: measure the disk that will hold the blobs.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
+    /// The sending half of `copy`, a process of its own so that its CPU time is not counted.
+    #[command(hide = true)]
+    Send { address: SocketAddr, size: u64 },
+}
+
+fn main() -> io::Result<()> {
+    match Arguments::parse().yardstick {
+        Yardstick::Copy { size, dir } => report(size, &copy::measure(size, &dir)?),
+        Yardstick::Send { address, size } => copy::send(address, size)?,
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a printed rate needs no 53rd bit")]
+fn report(size_bytes: u64, took: &copy::Measured) {
+    let seconds = took.elapsed.as_secs_f64();
+    let gib = size_bytes as f64 / f64::from(1 << 30);
+    let rate = size_bytes as f64 / 1e6 / seconds;
+    let cpu = took.cpu.as_secs_f64() / gib;
+    println!(
+        "copy: {size_bytes} bytes in {seconds:.2} s, sha256:{}",
+        took.digest
+    );
+    println!("{rate:.0} MB/s, {cpu:.2} CPU seconds per GiB");
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        other => return Err(format!("unknown unit {other}: use KiB, MiB or GiB")),
+    };
+    let count: u64 = digits
+        .parse()
+        .map_err(|_| format!("not a number of bytes: {text}"))?;
+    count
+        .checked_mul(1 << shift)
+        .ok_or_else(|| format!("too large: {text}"))
+}

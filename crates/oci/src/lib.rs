@@ -1,0 +1,33 @@
+//! The vocabulary: what the OCI and Docker registry specifications talk about, one file for each noun. Parsing
+//! is constructing: a value of one of these types cannot be wrong. Pure: no I/O, no async, no clock, no logging.
+
+#![deny(missing_docs)]
+
+mod code;
+mod content;
+mod descriptor;
+mod digest;
+mod identity;
+mod manifest;
+mod media_type;
+mod name;
+mod page;
+mod range;
+mod reference;
+mod scope;
+mod target;
+mod text;
+
+pub use code::Code;
+pub use content::{ContentError, ContentId, Locator, Sign, StoreName};
+pub use descriptor::Descriptor;
+pub use digest::{Algorithm, Digest, DigestError};
+pub use identity::{Generation, IdentityError, RepositoryId, SessionId};
+pub use manifest::{MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, ManifestError, ManifestFacts, Need, Needed};
+pub use media_type::{ManifestKind, MediaType, MediaTypeError};
+pub use name::{AccountName, NameError, Namespace, RepositoryName};
+pub use page::{PageSize, PageSizeError};
+pub use range::{ByteRange, ContentRange, ContentRangeError, Span, Unsatisfiable};
+pub use reference::{Reference, ReferenceError, Tag, TagError};
+pub use scope::{Action, ActionError, Resource, Scope, ScopeError};
+pub use target::{Target, TargetError};

@@ -1,0 +1,134 @@
+//! What the auth service offers: tokens, and the public keys by which everyone verifies them alone.
+
+use std::{borrow::Cow, fmt, net::IpAddr, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use oci::{AccountName, Scope};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+pub use claims::{AccessEntry, Claims};
+pub use client::AuthClient;
+
+mod claims;
+pub mod client;
+pub mod server;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+/// Who may do what.
+#[async_trait]
+pub trait Auth: Send + Sync + 'static {
+    /// Issues a token for the part of the asked scopes that the subject has, possibly none.
+    ///
+    /// # Errors
+    /// `WrongCredentials`; `Overloaded`; `Unavailable`.
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, AuthError>;
+
+    /// The public keys that verify tokens, among them one that is about to be used.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn keys(&self) -> Result<Vec<VerificationKey>, AuthError>;
+}
+
+/// For whom something is done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Subject {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user.
+    User(AccountName),
+}
+
+impl fmt::Display for Subject {
+    /// The `sub` of a token: empty for anonymous.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => Ok(()),
+            Self::User(name) => name.fmt(f),
+        }
+    }
+}
+
+/// A name and a password, as given.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// What was given as the name: not parsed, so that a bad name fails like a wrong password.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// What a client asks of the token endpoint.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    /// None: anonymous.
+    pub credentials: Option<Credentials>,
+    /// The registry that the token is for.
+    pub service: String,
+    /// What the client wants to do.
+    pub scopes: Vec<Scope>,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
+}
+
+/// A signed token and what it says.
+#[derive(Debug, Clone)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: SecretString,
+    /// For whom it is.
+    pub subject: Subject,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// How long it lives from then on, in whole seconds: 60 to 300.
+    pub expires_in: Duration,
+}
+
+/// A public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationKey {
+    /// RFC 7638 thumbprint: the `kid` of tokens.
+    pub id: KeyId,
+    /// Ed25519.
+    pub public_key: [u8; 32],
+}
+
+/// The name of a signing key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub String);
+
+/// What a caller of [`Auth`] can do something about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
+pub enum AuthError {
+    /// No such user, a wrong password or a disabled account: which of them is not said.
+    #[error("wrong user name or password")]
+    WrongCredentials,
+    /// The token would be for another registry.
+    #[error("this token service issues tokens for {known}, not for {asked}")]
+    UnknownService {
+        /// What the client asked for.
+        asked: String,
+        /// What it may ask for.
+        known: String,
+    },
+    /// Too many passwords are being checked; try again later.
+    #[error("too many logins at once")]
+    Overloaded {
+        /// When to try again.
+        retry_after_seconds: u32,
+    },
+    /// The service or its metadata cannot answer now; retrying may help.
+    #[error("auth unavailable while {attempted}")]
+    Unavailable {
+        /// What was attempted.
+        attempted: Cow<'static, str>,
+    },
+}

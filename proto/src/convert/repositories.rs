@@ -1,0 +1,167 @@
+//! Manifests and lists as messages.
+
+use std::{fmt::Display, str::FromStr};
+
+use oci::{Need, Needed, RepositoryName, Tag};
+
+use super::{
+    BadField, Wire, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read, read_all,
+    timestamp, written_all,
+};
+use crate::{
+    metadata::{
+        Actor, More, Page, PageRequest, Visibility,
+        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+    },
+    wire,
+};
+
+enumeration!(Visibility, wire::Visibility, "visibility", [Public, Private]);
+enumeration!(Needed, wire::Needed, "what", [Blob, Manifest]);
+enumeration!(Viewer, wire::Viewer, "viewer", [Outsider, Administrator]);
+
+impl Wire for Manifest {
+    type Message = wire::ManifestResponse;
+
+    fn to_message(&self) -> wire::ManifestResponse {
+        wire::ManifestResponse {
+            digest: self.digest.to_string(),
+            media_type: self.media_type.to_string(),
+            body: self.body.clone(),
+        }
+    }
+
+    fn from_message(message: wire::ManifestResponse) -> Result<Self, BadField> {
+        Ok(Self {
+            digest: parsed("digest", &message.digest)?,
+            media_type: parsed("media_type", &message.media_type)?,
+            body: message.body,
+        })
+    }
+}
+
+impl Wire for RepositoryEntry {
+    type Message = wire::RepositoryEntry;
+
+    fn to_message(&self) -> wire::RepositoryEntry {
+        wire::RepositoryEntry {
+            name: self.name.to_string(),
+            visibility: self.visibility.to_message(),
+            updated_ms: self.updated.as_millisecond(),
+            size_bytes: self.size_bytes,
+        }
+    }
+
+    fn from_message(message: wire::RepositoryEntry) -> Result<Self, BadField> {
+        Ok(Self {
+            name: parsed("name", &message.name)?,
+            visibility: Visibility::from_message(message.visibility)?,
+            updated: timestamp("updated_ms", message.updated_ms)?,
+            size_bytes: message.size_bytes,
+        })
+    }
+}
+
+impl Wire for More {
+    type Message = bool;
+
+    fn to_message(&self) -> bool {
+        match self {
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
+
+    fn from_message(message: bool) -> Result<Self, BadField> {
+        Ok(if message { Self::Yes } else { Self::No })
+    }
+}
+
+impl Wire for Page<Tag> {
+    type Message = wire::TagsResponse;
+
+    fn to_message(&self) -> wire::TagsResponse {
+        wire::TagsResponse { tags: printed_all(&self.entries), more: self.more.to_message() }
+    }
+
+    fn from_message(message: wire::TagsResponse) -> Result<Self, BadField> {
+        let wire::TagsResponse { tags, more } = message;
+        Ok(Self { entries: parsed_all("tags", &tags)?, more: More::from_message(more)? })
+    }
+}
+
+impl Wire for Page<RepositoryEntry> {
+    type Message = wire::RepositoriesResponse;
+
+    fn to_message(&self) -> wire::RepositoriesResponse {
+        wire::RepositoriesResponse { repositories: written_all(&self.entries), more: self.more.to_message() }
+    }
+
+    fn from_message(message: wire::RepositoriesResponse) -> Result<Self, BadField> {
+        let wire::RepositoriesResponse { repositories, more } = message;
+        Ok(Self { entries: read_all(repositories)?, more: More::from_message(more)? })
+    }
+}
+
+impl Wire for Need {
+    type Message = wire::Need;
+
+    fn to_message(&self) -> wire::Need {
+        wire::Need { digest: self.digest.to_string(), size_bytes: self.size, what: self.what.to_message() }
+    }
+
+    fn from_message(message: wire::Need) -> Result<Self, BadField> {
+        let wire::Need { digest, size_bytes, what } = message;
+        Ok(Self { digest: parsed("digest", &digest)?, size: size_bytes, what: Needed::from_message(what)? })
+    }
+}
+
+pub(crate) fn put_manifest_request(manifest: &NewManifest, actor: &Actor) -> wire::PutManifestRequest {
+    wire::PutManifestRequest {
+        repository: manifest.repository.to_string(),
+        digest: manifest.digest.to_string(),
+        media_type: manifest.media_type.to_string(),
+        body: manifest.body.clone(),
+        needs: written_all(&manifest.needs),
+        subject: printed(manifest.subject.as_ref()),
+        artifact_type: printed(manifest.artifact_type.as_ref()),
+        tags: printed_all(&manifest.tags),
+        actor: Some(actor.to_message()),
+    }
+}
+
+pub(crate) fn put_manifest(message: wire::PutManifestRequest) -> Result<(NewManifest, Actor), BadField> {
+    let manifest = NewManifest {
+        repository: parsed("repository", &message.repository)?,
+        digest: parsed("digest", &message.digest)?,
+        media_type: parsed("media_type", &message.media_type)?,
+        body: message.body,
+        needs: read_all(message.needs)?,
+        subject: parsed_option("subject", message.subject.as_deref())?,
+        artifact_type: parsed_option("artifact_type", message.artifact_type.as_deref())?,
+        tags: parsed_all("tags", &message.tags)?,
+    };
+    Ok((manifest, read("actor", message.actor)?))
+}
+
+pub(crate) fn tags_request(repository: &RepositoryName, page: &PageRequest<Tag>) -> wire::TagsRequest {
+    let (after, limit) = page_fields(page);
+    wire::TagsRequest { repository: repository.to_string(), after, limit }
+}
+
+pub(crate) fn repositories_request(viewer: Viewer, page: &PageRequest<RepositoryName>) -> wire::RepositoriesRequest {
+    let (after, limit) = page_fields(page);
+    wire::RepositoriesRequest { viewer: viewer.to_message(), after, limit }
+}
+
+fn page_fields<T: Display>(page: &PageRequest<T>) -> (String, u32) {
+    let after = printed(page.after.as_ref()).unwrap_or_default();
+    (after, u32::try_from(page.limit).unwrap_or(u32::MAX))
+}
+
+/// Reads where a page begins, empty for the beginning, and how long it may be.
+pub(crate) fn page<T: FromStr<Err: Display>>(after: &str, limit: u32) -> Result<PageRequest<T>, BadField> {
+    let after = Some(after).filter(|after| !after.is_empty());
+    let limit = usize::try_from(limit).map_err(|why| BadField::unreadable("limit", why))?;
+    Ok(PageRequest { after: parsed_option("after", after)?, limit })
+}

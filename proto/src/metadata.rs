@@ -1,0 +1,86 @@
+//! What the metadata service offers, one contract for each noun: uploads, repositories, accounts.
+//! It keeps all that is true; it knows no HTTP and no blob bytes.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use accounts::{AccountError, Accounts};
+pub use repositories::{Repositories, RepositoryError};
+pub use uploads::{UploadError, Uploads};
+
+use crate::auth::Subject;
+
+pub mod accounts;
+pub mod repositories;
+pub mod uploads;
+
+/// On whose behalf, through what and from where something is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// On whose behalf.
+    pub subject: Subject,
+    /// Through which door.
+    pub via: Via,
+    /// From where, if known.
+    pub address: Option<IpAddr>,
+}
+
+/// The door that a write came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The registry API.
+    Registry,
+    /// The web UI.
+    Ui,
+    /// A service on its own account.
+    Service,
+}
+
+/// Whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// An administrator has disabled it, or it is gone.
+    Disabled,
+}
+
+/// Who can see a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Only who was given the right.
+    Private,
+}
+
+/// A part of an ordered list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest<T> {
+    /// List what sorts after this (ASCII order); none: from the beginning. It need not exist.
+    pub after: Option<T>,
+    /// At most so many, 0 to 1,000.
+    pub limit: usize,
+}
+
+/// What a page request found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In ASCII order.
+    pub entries: Vec<T>,
+    /// Whether there is more behind them.
+    pub more: More,
+}
+
+/// Whether a list goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum More {
+    /// It does.
+    Yes,
+    /// This was all.
+    No,
+}

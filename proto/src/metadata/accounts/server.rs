@@ -1,0 +1,60 @@
+//! Accounts as a gRPC service, over any implementation.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use service_kit::grpc::Routes;
+use tonic::Request;
+
+use super::{AccessQuestion, Accounts};
+use crate::{
+    call::{Answer, MAX_METADATA_MESSAGE_BYTES, answer},
+    convert::{Wire as _, read, written_all},
+    status::status_of,
+    wire::{
+        self,
+        account_service_server::{AccountService, AccountServiceServer},
+    },
+};
+
+/// Adds the service to `routes`.
+pub fn add_to(routes: Routes, implementation: Arc<dyn Accounts>) -> Routes {
+    let service = AccountServiceServer::new(Server(implementation))
+        .max_decoding_message_size(MAX_METADATA_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_METADATA_MESSAGE_BYTES);
+    routes.add_service(service)
+}
+
+struct Server(Arc<dyn Accounts>);
+
+#[async_trait]
+impl AccountService for Server {
+    async fn create_account(&self, request: Request<wire::CreateAccountRequest>) -> Answer<wire::CreateAccountResponse> {
+        let account = read("account", request.into_inner().account)?;
+
+        self.0.create_account(&account).await.map_err(status_of)?;
+        answer(wire::CreateAccountResponse {})
+    }
+
+    async fn access_facts(&self, request: Request<wire::AccessFactsRequest>) -> Answer<wire::AccessFactsResponse> {
+        let question = AccessQuestion::from_message(request.into_inner())?;
+
+        let facts = self.0.access_facts(&question).await.map_err(status_of)?;
+        answer(facts.to_message())
+    }
+
+    async fn found_signing_key(
+        &self,
+        request: Request<wire::FoundSigningKeyRequest>,
+    ) -> Answer<wire::FoundSigningKeyResponse> {
+        let key = read("key", request.into_inner().key)?;
+
+        let keys = self.0.found_signing_key(&key).await.map_err(status_of)?;
+        answer(wire::FoundSigningKeyResponse { keys: written_all(&keys) })
+    }
+
+    async fn signing_keys(&self, _: Request<wire::SigningKeysRequest>) -> Answer<wire::SigningKeysResponse> {
+        let keys = self.0.signing_keys().await.map_err(status_of)?;
+        answer(wire::SigningKeysResponse { keys: written_all(&keys) })
+    }
+}

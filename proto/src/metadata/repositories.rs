@@ -1,0 +1,202 @@
+//! What repositories hold: links to blobs, manifests, tags, and the list of repositories.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use oci::{Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag};
+use serde::{Deserialize, Serialize};
+
+pub use client::RepositoriesClient;
+
+use super::{Actor, Page, PageRequest, Visibility};
+use crate::blob::Grant;
+
+pub mod client;
+pub mod server;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+/// What repositories hold. A repository that does not exist is `NameUnknown`.
+#[async_trait]
+pub trait Repositories: Send + Sync + 'static {
+    /// The right to read a linked blob, and its length.
+    ///
+    /// # Errors
+    /// `BlobUnknown`, also when its bytes are quarantined; `NameUnknown`; `Unavailable`.
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError>;
+
+    /// Says that the bytes at `locator` are gone, so that the content counts as absent until a push brings it.
+    /// A locator that is not in use any more is no error.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn quarantine(&self, locator: &Locator) -> Result<(), RepositoryError>;
+
+    /// A manifest with its exact bytes.
+    ///
+    /// # Errors
+    /// `ManifestUnknown`; `NameUnknown`; `Unavailable`.
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError>;
+
+    /// Stores a manifest and moves tags to it: all or nothing, durable when it returns. Repeating it is no error.
+    ///
+    /// # Errors
+    /// `ReferencesMissing` names what is not here; `NamespaceUnknown`; `Conflict`; `Unavailable`.
+    async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError>;
+
+    /// Removes a tag, or a manifest with all tags that name it.
+    ///
+    /// # Errors
+    /// `ManifestUnknown`; `StillNeeded` by an index; `NameUnknown`; `Conflict`; `Unavailable`.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError>;
+
+    /// Tags in ASCII order.
+    ///
+    /// # Errors
+    /// `NameUnknown`; `Unavailable`.
+    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError>;
+
+    /// The repositories that `viewer` may see, in ASCII order of their names.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn repositories(
+        &self,
+        viewer: Viewer,
+        page: &PageRequest<RepositoryName>,
+    ) -> Result<Page<RepositoryEntry>, RepositoryError>;
+}
+
+/// A stored manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// As it was pushed.
+    pub media_type: MediaType,
+    /// Its exact bytes, at most 4 MiB.
+    pub body: Bytes,
+}
+
+/// A manifest to store: facts that the edge has read from it, and bytes that are opaque here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Digest of `body`: the caller has verified it.
+    pub digest: Digest,
+    /// As it was pushed.
+    pub media_type: MediaType,
+    /// Its exact bytes, at most 4 MiB.
+    pub body: Bytes,
+    /// What must be in the repository before.
+    pub needs: Vec<Need>,
+    /// The manifest that it refers to, which need not be there.
+    pub subject: Option<Digest>,
+    /// What a referrer is listed as.
+    pub artifact_type: Option<MediaType>,
+    /// The tags that name it from now on.
+    pub tags: Vec<Tag>,
+}
+
+/// Whose view of the list of repositories is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewer {
+    /// Sees what is public.
+    Outsider,
+    /// Sees all.
+    Administrator,
+}
+
+/// A repository in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryEntry {
+    /// Its name.
+    pub name: RepositoryName,
+    /// Who can see it.
+    pub visibility: Visibility,
+    /// When a tag or manifest changed last.
+    pub updated: Timestamp,
+    /// Bytes of all that it links, each once.
+    pub size_bytes: u64,
+}
+
+/// What a caller of [`Repositories`] can do something about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "SCREAMING_SNAKE_CASE")]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// There is no such repository.
+    #[error("there is no repository {repository}")]
+    NameUnknown {
+        /// The name asked for.
+        repository: RepositoryName,
+    },
+    /// There is no such user or organization, and the actor may not make one.
+    #[error("there is no user or organization {namespace}")]
+    NamespaceUnknown {
+        /// The first part of the repository's name.
+        namespace: oci::Namespace,
+    },
+    /// The repository does not link such a blob.
+    #[error("repository {repository} has no blob {digest}")]
+    BlobUnknown {
+        /// Where it was looked for.
+        repository: RepositoryName,
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// The repository has no such manifest or tag.
+    #[error("repository {repository} has no manifest {reference}")]
+    ManifestUnknown {
+        /// Where it was looked for.
+        repository: RepositoryName,
+        /// What was looked for.
+        reference: Reference,
+    },
+    /// The manifest names what is not in the repository: push that first.
+    #[error("the manifest names {} that the repository does not have", missing.len())]
+    ReferencesMissing {
+        /// What is missing, at most the first 100.
+        missing: Vec<Digest>,
+    },
+    /// An index of the repository names this manifest: delete that first.
+    #[error("manifest {digest} is part of index {parent}")]
+    StillNeeded {
+        /// What was to be deleted.
+        digest: Digest,
+        /// What needs it.
+        parent: Digest,
+    },
+    /// Others changed the same records too often; nothing was written, and retrying may help.
+    #[error("too many writers at once while {attempted}")]
+    Conflict {
+        /// What was attempted.
+        attempted: Cow<'static, str>,
+    },
+    /// A record cannot be read; an operator must look.
+    #[error("damaged record: {what}")]
+    Damaged {
+        /// Which, and what is wrong with it.
+        what: String,
+    },
+    /// The engine is full: freeing space heals it, reads go on.
+    #[error("the metadata store has no space left while {attempted}")]
+    NoSpace {
+        /// What was attempted.
+        attempted: Cow<'static, str>,
+    },
+    /// The engine cannot answer now; retrying may help.
+    #[error("metadata unavailable while {attempted}")]
+    Unavailable {
+        /// What was attempted.
+        attempted: Cow<'static, str>,
+    },
+}

@@ -1,0 +1,101 @@
+//! Repositories over gRPC.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oci::{Digest, Locator, Reference, RepositoryName, Tag};
+use service_kit::grpc::GrpcChannel;
+
+use super::{Manifest, NewManifest, Repositories, RepositoryEntry, RepositoryError, Viewer};
+use crate::{
+    blob::Grant,
+    call::{MAX_METADATA_MESSAGE_BYTES, concluded, done, unary},
+    convert::{
+        Wire as _, read,
+        repositories::{put_manifest_request, repositories_request, tags_request},
+    },
+    metadata::{Actor, Page, PageRequest},
+    wire::{self, repository_service_client::RepositoryServiceClient},
+};
+
+/// Repositories, over a channel.
+#[derive(Debug, Clone)]
+pub struct RepositoriesClient {
+    service: RepositoryServiceClient<GrpcChannel>,
+    deadline: Duration,
+}
+
+impl RepositoriesClient {
+    /// A client whose calls end after `deadline`.
+    pub fn new(channel: GrpcChannel, deadline: Duration) -> Self {
+        let service = RepositoryServiceClient::new(channel)
+            .max_decoding_message_size(MAX_METADATA_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_METADATA_MESSAGE_BYTES);
+        Self { service, deadline }
+    }
+}
+
+#[async_trait]
+impl Repositories for RepositoriesClient {
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
+        let message = wire::BlobRequest { repository: repository.to_string(), digest: digest.to_string() };
+        let answer = self.service.clone().blob(unary(message, self.deadline)).await;
+
+        concluded("looking up a blob", answer, |answer| read("grant", answer.grant))
+    }
+
+    async fn quarantine(&self, locator: &Locator) -> Result<(), RepositoryError> {
+        let message = wire::QuarantineRequest { locator: locator.to_string() };
+        let answer = self.service.clone().quarantine(unary(message, self.deadline)).await;
+
+        concluded("quarantining a blob", answer, done)
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError> {
+        let message = wire::ManifestRequest { repository: repository.to_string(), reference: reference.to_string() };
+        let answer = self.service.clone().manifest(unary(message, self.deadline)).await;
+
+        concluded("reading a manifest", answer, Manifest::from_message)
+    }
+
+    async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {
+        let message = put_manifest_request(manifest, actor);
+        let answer = self.service.clone().put_manifest(unary(message, self.deadline)).await;
+
+        concluded("storing a manifest", answer, done)
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        let message = wire::DeleteManifestRequest {
+            repository: repository.to_string(),
+            reference: reference.to_string(),
+            actor: Some(actor.to_message()),
+        };
+        let answer = self.service.clone().delete_manifest(unary(message, self.deadline)).await;
+
+        concluded("deleting a manifest", answer, done)
+    }
+
+    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+        let message = tags_request(repository, page);
+        let answer = self.service.clone().tags(unary(message, self.deadline)).await;
+
+        concluded("listing tags", answer, Page::<Tag>::from_message)
+    }
+
+    async fn repositories(
+        &self,
+        viewer: Viewer,
+        page: &PageRequest<RepositoryName>,
+    ) -> Result<Page<RepositoryEntry>, RepositoryError> {
+        let message = repositories_request(viewer, page);
+        let answer = self.service.clone().repositories(unary(message, self.deadline)).await;
+
+        concluded("listing repositories", answer, Page::<RepositoryEntry>::from_message)
+    }
+}

@@ -1,0 +1,97 @@
+//! Repositories as a gRPC service, over any implementation.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use service_kit::grpc::Routes;
+use tonic::Request;
+
+use super::{Repositories, Viewer};
+use crate::{
+    call::{Answer, MAX_METADATA_MESSAGE_BYTES, answer},
+    convert::{self, Wire as _, parsed, read, repositories::page},
+    status::status_of,
+    wire::{
+        self,
+        repository_service_server::{RepositoryService, RepositoryServiceServer},
+    },
+};
+
+/// Adds the service to `routes`.
+pub fn add_to(routes: Routes, implementation: Arc<dyn Repositories>) -> Routes {
+    let service = RepositoryServiceServer::new(Server(implementation))
+        .max_decoding_message_size(MAX_METADATA_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_METADATA_MESSAGE_BYTES);
+    routes.add_service(service)
+}
+
+struct Server(Arc<dyn Repositories>);
+
+#[async_trait]
+impl RepositoryService for Server {
+    async fn blob(&self, request: Request<wire::BlobRequest>) -> Answer<wire::BlobResponse> {
+        let wire::BlobRequest { repository, digest } = request.into_inner();
+        let repository = parsed("repository", &repository)?;
+        let digest = parsed("digest", &digest)?;
+
+        let grant = self.0.blob(&repository, &digest).await.map_err(status_of)?;
+        answer(wire::BlobResponse { grant: Some(grant.to_message()) })
+    }
+
+    async fn quarantine(&self, request: Request<wire::QuarantineRequest>) -> Answer<wire::QuarantineResponse> {
+        let locator = parsed("locator", &request.into_inner().locator)?;
+
+        self.0.quarantine(&locator).await.map_err(status_of)?;
+        answer(wire::QuarantineResponse {})
+    }
+
+    async fn manifest(&self, request: Request<wire::ManifestRequest>) -> Answer<wire::ManifestResponse> {
+        let wire::ManifestRequest { repository, reference } = request.into_inner();
+        let repository = parsed("repository", &repository)?;
+        let reference = parsed("reference", &reference)?;
+
+        let manifest = self.0.manifest(&repository, &reference).await.map_err(status_of)?;
+        answer(manifest.to_message())
+    }
+
+    async fn put_manifest(&self, request: Request<wire::PutManifestRequest>) -> Answer<wire::PutManifestResponse> {
+        let (manifest, actor) = convert::repositories::put_manifest(request.into_inner())?;
+
+        self.0.put_manifest(&manifest, &actor).await.map_err(status_of)?;
+        answer(wire::PutManifestResponse {})
+    }
+
+    async fn delete_manifest(
+        &self,
+        request: Request<wire::DeleteManifestRequest>,
+    ) -> Answer<wire::DeleteManifestResponse> {
+        let wire::DeleteManifestRequest { repository, reference, actor } = request.into_inner();
+        let repository = parsed("repository", &repository)?;
+        let reference = parsed("reference", &reference)?;
+        let actor = read("actor", actor)?;
+
+        self.0.delete_manifest(&repository, &reference, &actor).await.map_err(status_of)?;
+        answer(wire::DeleteManifestResponse {})
+    }
+
+    async fn tags(&self, request: Request<wire::TagsRequest>) -> Answer<wire::TagsResponse> {
+        let wire::TagsRequest { repository, after, limit } = request.into_inner();
+        let repository = parsed("repository", &repository)?;
+        let page = page(&after, limit)?;
+
+        let tags = self.0.tags(&repository, &page).await.map_err(status_of)?;
+        answer(tags.to_message())
+    }
+
+    async fn repositories(
+        &self,
+        request: Request<wire::RepositoriesRequest>,
+    ) -> Answer<wire::RepositoriesResponse> {
+        let wire::RepositoriesRequest { viewer, after, limit } = request.into_inner();
+        let viewer = Viewer::from_message(viewer)?;
+        let page = page(&after, limit)?;
+
+        let found = self.0.repositories(viewer, &page).await.map_err(status_of)?;
+        answer(found.to_message())
+    }
+}

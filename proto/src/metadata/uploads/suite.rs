@@ -1,0 +1,1 @@
+//! metadata/uploads suite

@@ -1,0 +1,104 @@
+//! The outbox: what has happened in a repository, written in the same commit as the change. Each repository
+//! keeps its newest thousand; whoever reads them finds the repositories in `^dirty`.
+
+use std::net::IpAddr;
+
+use oci::{Digest, Tag};
+use proto::metadata::{Actor, Via};
+use serde::Serialize;
+
+use crate::{
+    Service,
+    keys::{self, RepositoryId},
+    keyspace::{Direction, Error, Key, MemberRange, Mutation, RANGE_LIMIT},
+};
+
+/// Members that a repository's outbox and history have at most, each.
+const KEPT: usize = 1_000;
+
+/// The oldest are dropped once in so many commits, so that most commits need not read what is there.
+const DROPPED_EVERY: u64 = 64;
+
+/// What has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    ManifestPushed,
+    ManifestDeleted,
+    TagMoved,
+    TagDeleted,
+}
+
+/// One thing that has happened, and to what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Event<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) tag: Option<&'a Tag>,
+    pub(crate) digest: &'a Digest,
+    pub(crate) previous: Option<&'a Digest>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<&'a Tag>,
+    digest: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a Digest>,
+    /// Empty: anonymous.
+    subject: String,
+    via: Via,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+}
+
+impl Event<'_> {
+    fn payload(&self, actor: &Actor) -> Result<String, Error> {
+        let Self { kind, tag, digest, previous } = *self;
+        let (subject, via, address) = (actor.subject.to_string(), actor.via, actor.address);
+        let payload = Payload { kind, tag, digest, previous, subject, via, address };
+
+        serde_json::to_string(&payload).map_err(|error| Error::Damaged { what: format!("an event: {error}") })
+    }
+
+    /// Whether it belongs to the history of a tag, too.
+    fn moves_a_tag(&self) -> bool {
+        matches!(self.kind, Kind::TagMoved | Kind::TagDeleted) && self.previous != Some(self.digest)
+    }
+}
+
+impl Service {
+    /// Writes what the rest of the commit does. Before it, because an event too many is harmless.
+    pub(crate) async fn told(
+        &self,
+        id: RepositoryId,
+        rev: u64,
+        actor: &Actor,
+        events: &[Event<'_>],
+    ) -> Result<Vec<Mutation>, Error> {
+        let mut mutations = vec![Mutation::AddMember(keys::DIRTY, id.to_string().into())];
+        for event in events {
+            let member = keys::event(self.ulid(), &event.payload(actor)?);
+            mutations.push(Mutation::AddMember(keys::events(id), member.clone()));
+            if event.moves_a_tag() {
+                mutations.push(Mutation::AddMember(keys::history(id), member));
+            }
+        }
+
+        if rev.is_multiple_of(DROPPED_EVERY) || events.len() > 2 {
+            mutations.extend(self.dropped(keys::events(id), events.len()).await?);
+            mutations.extend(self.dropped(keys::history(id), events.len()).await?);
+        }
+        Ok(mutations)
+    }
+
+    /// Removes the oldest, so that there is room for `coming` and for those until the next time.
+    async fn dropped(&self, key: Key, coming: usize) -> Result<Vec<Mutation>, Error> {
+        let room = usize::try_from(DROPPED_EVERY).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(coming);
+        let oldest = self.keyspace().range(&key, MemberRange::all(), RANGE_LIMIT, Direction::Forward).await?;
+        let surplus = (oldest.len() + room).saturating_sub(KEPT);
+
+        Ok(oldest.into_iter().take(surplus).map(|member| Mutation::RemoveMember(key.clone(), member)).collect())
+    }
+}

@@ -1,0 +1,273 @@
+//! The keyspace: every key, every field and the shape of every ordered-set member. No other file spells one.
+//! docs/KEYS.md says why; this says what exists now. It knows no engine and no operation.
+
+// Founding keys
+//
+//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Created, Updated
+//   #organization            hash   Name, Owner, Created, Updated
+//   @user$repository±        hash   Id (last: the repository exists), Created, Updated; + is public, - private
+//   #organization$repository±       the same
+//   &image+                  hash   Size, Verified, State (live, quarantined), Locator (only while live)
+//   @users, #orgs            set    name
+//   $repos, $repos+          set    repository NUL @ or #; all, and the public ones
+//
+// Under them
+//
+//   ^name:<lower case>       value  user or organization; claimed before anything else
+//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev
+//   $Id:tag                  hash   tag → digest, and nothing else: one read follows it to the manifest
+//   $Id:pushed               hash   tag → "ULID subject": when and by whom; changes whenever $Id:tag does
+//   $Id:tags, $Id:recent     set    tag; ULID NUL tag
+//   $Id:tagged               set    digest NUL tag
+//   $Id:manifest:<digest>    hash   Type (last: the manifest exists), Body, Subject, Artifact, Needs, Pushed
+//   $Id:blobs                hash   digest → "size token [unused since]"
+//   $Id:uses                 set    needed NUL manifest
+//   $Id:unused               set    time NUL digest
+//   $Id:referrers            set    subject NUL artifact type NUL digest
+//   $Id:history, $Id:events  set    ULID NUL JSON
+//   &image+:refs             hash   repository id → link token
+//   &image+:holds            hash   session → expires
+//   ^Upload:<session>        hash   Repository, Subject, Started, Progress ("offset parts " and the hash's state)
+//   ^Upload:<session>:parts  hash   offset → "size generation"; what begins at or behind Progress does not count
+//   ^uploads                 set    time NUL session
+//   ^garbage                 set    time NUL locator
+//   ^dirty                   set    repository id
+//   ^keys                    hash   key id → "created public sealed"
+//   ^schema                  hash   Version
+//
+// Times are milliseconds since the Unix epoch; where they order something, 20 digits. No braces: a cluster
+// adapter puts the hash tag around the part before the suffix.
+
+use std::fmt::{self, Display};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use oci::{AccountName, Digest, Locator, Namespace, RepositoryName, SessionId, Tag};
+use proto::metadata::Visibility;
+use ulid::Ulid;
+
+use crate::{
+    keyspace::{Field, Key, MemberRange},
+    namespaces::Owner,
+};
+
+pub(crate) const USERS: Key = Key::from_static("@users");
+pub(crate) const ORGANIZATIONS: Key = Key::from_static("#orgs");
+pub(crate) const REPOSITORIES: Key = Key::from_static("$repos");
+pub(crate) const PUBLIC_REPOSITORIES: Key = Key::from_static("$repos+");
+pub(crate) const UPLOADS: Key = Key::from_static("^uploads");
+pub(crate) const GARBAGE: Key = Key::from_static("^garbage");
+pub(crate) const DIRTY: Key = Key::from_static("^dirty");
+pub(crate) const SIGNING_KEYS: Key = Key::from_static("^keys");
+pub(crate) const SCHEMA: Key = Key::from_static("^schema");
+
+/// The fields of the hashes.
+pub(crate) mod field {
+    use crate::keyspace::Field;
+
+    pub(crate) const ARTIFACT: Field = Field::from_static("Artifact");
+    pub(crate) const BODY: Field = Field::from_static("Body");
+    pub(crate) const BYTES: Field = Field::from_static("Bytes");
+    pub(crate) const CREATED: Field = Field::from_static("Created");
+    pub(crate) const ID: Field = Field::from_static("Id");
+    pub(crate) const LOCATOR: Field = Field::from_static("Locator");
+    pub(crate) const NAME: Field = Field::from_static("Name");
+    pub(crate) const NEEDS: Field = Field::from_static("Needs");
+    pub(crate) const OWNER: Field = Field::from_static("Owner");
+    pub(crate) const PASSWORD: Field = Field::from_static("Password");
+    pub(crate) const PROGRESS: Field = Field::from_static("Progress");
+    pub(crate) const PUSHED: Field = Field::from_static("Pushed");
+    pub(crate) const REPOSITORY: Field = Field::from_static("Repository");
+    pub(crate) const REV: Field = Field::from_static("Rev");
+    pub(crate) const ROLE: Field = Field::from_static("Role");
+    pub(crate) const SIZE: Field = Field::from_static("Size");
+    pub(crate) const STANDING: Field = Field::from_static("Standing");
+    pub(crate) const STARTED: Field = Field::from_static("Started");
+    pub(crate) const STATE: Field = Field::from_static("State");
+    pub(crate) const SUBJECT: Field = Field::from_static("Subject");
+    pub(crate) const TYPE: Field = Field::from_static("Type");
+    pub(crate) const UPDATED: Field = Field::from_static("Updated");
+    pub(crate) const VERIFIED: Field = Field::from_static("Verified");
+    pub(crate) const VERSION: Field = Field::from_static("Version");
+}
+
+/// What names a repository for as long as it lives, however it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RepositoryId(pub(crate) Ulid);
+
+impl Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+pub(crate) fn user(name: &AccountName) -> Key {
+    key(format!("@{name}"))
+}
+
+pub(crate) fn organization(name: &Namespace) -> Key {
+    key(format!("#{name}"))
+}
+
+/// The claim of a name, the same for every spelling of it.
+pub(crate) fn claim(name: impl Display) -> Key {
+    key(format!("^name:{}", name.to_string().to_lowercase()))
+}
+
+pub(crate) fn repository(owner: Owner, name: &RepositoryName, visibility: Visibility) -> Key {
+    let sign = match visibility {
+        Visibility::Public => '+',
+        Visibility::Private => '-',
+    };
+    key(format!("{}{}${}{sign}", owner.sigil(), name.namespace(), name.repository()))
+}
+
+pub(crate) fn state(id: RepositoryId) -> Key {
+    key(format!("${id}"))
+}
+
+pub(crate) fn tag(id: RepositoryId) -> Key {
+    key(format!("${id}:tag"))
+}
+
+pub(crate) fn pushed(id: RepositoryId) -> Key {
+    key(format!("${id}:pushed"))
+}
+
+pub(crate) fn tags(id: RepositoryId) -> Key {
+    key(format!("${id}:tags"))
+}
+
+pub(crate) fn recent(id: RepositoryId) -> Key {
+    key(format!("${id}:recent"))
+}
+
+pub(crate) fn tagged(id: RepositoryId) -> Key {
+    key(format!("${id}:tagged"))
+}
+
+pub(crate) fn manifest(id: RepositoryId, digest: &Digest) -> Key {
+    key(format!("${id}:manifest:{digest}"))
+}
+
+/// What a tag's value completes to the key of its manifest.
+pub(crate) fn manifest_prefix(id: RepositoryId) -> Key {
+    key(format!("${id}:manifest:"))
+}
+
+pub(crate) fn blobs(id: RepositoryId) -> Key {
+    key(format!("${id}:blobs"))
+}
+
+pub(crate) fn uses(id: RepositoryId) -> Key {
+    key(format!("${id}:uses"))
+}
+
+pub(crate) fn unused(id: RepositoryId) -> Key {
+    key(format!("${id}:unused"))
+}
+
+pub(crate) fn referrers(id: RepositoryId) -> Key {
+    key(format!("${id}:referrers"))
+}
+
+pub(crate) fn history(id: RepositoryId) -> Key {
+    key(format!("${id}:history"))
+}
+
+pub(crate) fn events(id: RepositoryId) -> Key {
+    key(format!("${id}:events"))
+}
+
+pub(crate) fn image(digest: &Digest) -> Key {
+    key(format!("&{digest}+"))
+}
+
+pub(crate) fn refs(digest: &Digest) -> Key {
+    key(format!("&{digest}+:refs"))
+}
+
+pub(crate) fn holds(digest: &Digest) -> Key {
+    key(format!("&{digest}+:holds"))
+}
+
+pub(crate) fn upload(session: &SessionId) -> Key {
+    key(format!("^Upload:{session}"))
+}
+
+pub(crate) fn parts(session: &SessionId) -> Key {
+    key(format!("^Upload:{session}:parts"))
+}
+
+/// The field of a hash that is named by a digest, a tag, a session or an id.
+pub(crate) fn named(name: impl Display) -> Field {
+    Field::new(name.to_string())
+}
+
+pub(crate) fn part(offset: u64) -> Field {
+    Field::new(format!("{offset:020}"))
+}
+
+pub(crate) fn listed(name: &RepositoryName, owner: Owner) -> Bytes {
+    format!("{name}\0{}", owner.sigil()).into()
+}
+
+/// The entries of `$repos` and `$repos+` behind `name`. No name contains a character below `-`.
+pub(crate) fn listed_after(name: &RepositoryName) -> MemberRange {
+    MemberRange::starting_at(format!("{name}\u{1}"))
+}
+
+pub(crate) fn recent_tag(at: Ulid, tag: &Tag) -> Bytes {
+    format!("{at}\0{tag}").into()
+}
+
+pub(crate) fn tagged_by(digest: &Digest, tag: &Tag) -> Bytes {
+    pair(digest, tag)
+}
+
+pub(crate) fn use_of(needed: &Digest, manifest: &Digest) -> Bytes {
+    pair(needed, manifest)
+}
+
+/// The members that begin with `digest` as their first part.
+pub(crate) fn of_digest(digest: &Digest) -> MemberRange {
+    MemberRange::beginning_with(format!("{digest}\0"))
+}
+
+pub(crate) fn unused_since(time_ms: i64, digest: &Digest) -> Bytes {
+    pair(format_args!("{time_ms:020}"), digest)
+}
+
+pub(crate) fn referrer(subject: &Digest, artifact_type: &str, digest: &Digest) -> Bytes {
+    format!("{subject}\0{artifact_type}\0{digest}").into()
+}
+
+pub(crate) fn event(at: Ulid, payload: &str) -> Bytes {
+    pair(at, payload)
+}
+
+pub(crate) fn started(at: Timestamp, session: &SessionId) -> Bytes {
+    pair(format_args!("{:020}", at.as_millisecond()), session)
+}
+
+pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {
+    pair(format_args!("{:020}", at.as_millisecond()), locator)
+}
+
+/// The part of a member behind the last NUL.
+pub(crate) fn last_part(member: &Bytes) -> &[u8] {
+    member.rsplit(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The part of a member before the first NUL.
+pub(crate) fn first_part(member: &Bytes) -> &[u8] {
+    member.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn pair(first: impl Display, second: impl Display) -> Bytes {
+    format!("{first}\0{second}").into()
+}
+
+fn key(text: String) -> Key {
+    Key::new(text)
+}

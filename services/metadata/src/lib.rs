@@ -1,0 +1,147 @@
+//! Names, tags, manifests, links, accounts, upload sessions: all that is true, in one keyspace. It knows no
+//! HTTP and no blob bytes, and calls no other service.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use oci::RepositoryName;
+use proto::{blob::GrantKey, metadata::Visibility};
+use service_kit::{
+    clock::Clock,
+    failpoint,
+    random::{Random, Ulids},
+};
+
+use crate::{
+    config::{Config, Lifetimes},
+    keyspace::{Commit, CommitError, Error, Keyspace},
+    placement::Placement,
+};
+
+pub mod config;
+pub mod keyspace;
+pub mod schema;
+
+mod accounts;
+mod blobs;
+mod catalog;
+mod content;
+mod deletion;
+mod events;
+mod failure;
+mod holds;
+mod keys;
+mod links;
+mod manifests;
+mod mounts;
+mod namespaces;
+mod placement;
+mod repositories;
+mod sessions;
+mod signing_keys;
+mod tags;
+mod uploads;
+
+/// How often an operation looks again when others changed what it had read.
+const ATTEMPTS: usize = 16;
+
+/// Names of repositories whose ids are remembered, at most.
+const REMEMBERED_NAMES: u64 = 100_000;
+
+/// The metadata service over a keyspace: [`proto::metadata::Uploads`], [`proto::metadata::Repositories`] and
+/// [`proto::metadata::Accounts`].
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    keyspace: Arc<dyn Keyspace>,
+    grants: GrantKey,
+    new_repositories: Visibility,
+    lifetimes: Lifetimes,
+    placements: Cache<RepositoryName, Placement>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    ulids: Ulids,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("metadata::Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// The service over `keyspace`, which is founded if it is empty. Several may be founded at once.
+    ///
+    /// # Errors
+    /// `Newer` if a later release wrote the keyspace; `Engine`.
+    pub async fn found(
+        keyspace: Arc<dyn Keyspace>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, schema::FoundError> {
+        let service = Self(Arc::new(Parts {
+            keyspace,
+            grants: GrantKey::new(&config.grant_secret),
+            new_repositories: config.new_repositories,
+            lifetimes: config.lifetimes,
+            placements: Cache::new(REMEMBERED_NAMES),
+            ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
+            clock,
+            random,
+        }));
+        service.prepare_schema().await?;
+        service.prepare_library().await?;
+
+        Ok(service)
+    }
+
+    fn keyspace(&self) -> &dyn Keyspace {
+        self.0.keyspace.as_ref()
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Writes one step of an operation. Processes can be made to end right before and right after it.
+    async fn commit(&self, step: Step, commit: Commit) -> Result<Outcome, Error> {
+        failpoint::hit(step.before);
+        let outcome = match self.0.keyspace.commit(commit).await {
+            Ok(()) => Outcome::Committed,
+            Err(CommitError::Conflict { .. }) => Outcome::Conflicted,
+            Err(CommitError::Engine(error)) => return Err(error),
+        };
+        failpoint::hit(step.after);
+
+        Ok(outcome)
+    }
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+enum Outcome {
+    Committed,
+    /// Somebody changed what it depends on; nothing was written.
+    Conflicted,
+}
+
+/// The failpoints around one commit.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    before: &'static str,
+    after: &'static str,
+}
+
+/// Names the failpoints around the commit of an operation.
+macro_rules! step {
+    ($operation:literal) => {
+        $crate::Step {
+            before: concat!("metadata.", $operation, ".before"),
+            after: concat!("metadata.", $operation, ".after"),
+        }
+    };
+}
+use step;

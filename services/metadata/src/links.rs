@@ -1,0 +1,195 @@
+//! Linking: from held content to a blob of a repository (ARCHITECTURE.md §4, Reclaim, step 3).
+//! docs/reclaim_model.py explores every interleaving of it.
+
+use jiff::Timestamp;
+use oci::Locator;
+use proto::metadata::{
+    UploadError,
+    uploads::{Link, UploadAddress},
+};
+
+use crate::{
+    ATTEMPTS, Outcome, Service,
+    content::{BlobLink, Content, discarded},
+    failure::next,
+    holds::{Hold, field_of, released},
+    keys::{self, field},
+    keyspace::{Commit, Condition, Mutation},
+    placement::{Placement, Target, belongs, guard},
+    sessions::{ended, millisecond, unknown},
+    step,
+};
+
+impl Service {
+    /// Links the content of a session and ends the session.
+    pub(crate) async fn link_content(&self, link: &Link) -> Result<(), UploadError> {
+        let name = &link.address.repository;
+        for _ in 0..ATTEMPTS {
+            let placement = self.placement(name).await?;
+            match self.try_link(link, placement).await? {
+                Attempt::Done => return Ok(()),
+                Attempt::LookAgain => self.forget(name),
+            }
+        }
+
+        Err(UploadError::Conflict { attempted: format!("linking {} to {name}", link.digest).into() })
+    }
+
+    async fn try_link(&self, link: &Link, placement: Option<Placement>) -> Result<Attempt, UploadError> {
+        let Link { address, digest, .. } = link;
+        let now = self.now();
+        let seen = self.before_link(link, placement.as_ref()).await?;
+        if !seen.placement_right {
+            return Ok(Attempt::LookAgain);
+        }
+        let Some(started) = seen.started else {
+            // What ends a session is a link, so that this one may be the repetition of the one that did.
+            return if seen.linked.is_some() { Ok(Attempt::Done) } else { Err(unknown(address)) };
+        };
+        let lost = || UploadError::HoldLost { digest: digest.clone() };
+        let hold = seen.hold.filter(|hold| hold.lives(now)).ok_or_else(lost)?;
+        let choice = Choice::between(link, &seen.content).ok_or_else(lost)?;
+        let target = self.link_target(address, placement).await?;
+
+        let commit = Commit::synced()
+            .when(hold.unchanged(digest, &address.session))
+            .when(seen.content.unmoved())
+            .when_all(target.conditions(&address.repository))
+            .when(session_open(address))
+            .then_all(target.founding(&address.repository, now))
+            .then_all(choice.moved(link, &seen.content, now));
+        let commit = self.with_blob_link(commit, &target, link, seen.linked)
+            .then_all(ended(&address.session, started))
+            .then(released(digest, &address.session))
+            // Last: a generation that is queued is linked by nobody, whatever of this commit has been applied.
+            .then_all(choice.garbage().map(|locator| discarded(locator, now)));
+
+        Ok(match self.commit(step!("link"), commit).await? {
+            Outcome::Committed => Attempt::Done,
+            Outcome::Conflicted => Attempt::LookAgain,
+        })
+    }
+
+    /// Adds the link itself. One that is there already begins its grace anew and counts once.
+    fn with_blob_link(&self, commit: Commit, target: &Target, link: &Link, before: Option<BlobLink>) -> Commit {
+        let (id, digest) = (target.id(), &link.digest);
+        let commit = match before {
+            // A manifest that uses it keeps it in use; only what is unused has a grace.
+            Some(before) => commit
+                .when(before.unchanged(id, digest))
+                .then_all(before.unused_since_ms.into_iter().flat_map(|_| before.left_unused(id, digest, self.now()))),
+            None => {
+                let added = self.new_blob_link(link.size_bytes);
+                commit.when(BlobLink::absent(id, digest)).then_all(added.added(id, digest))
+            }
+        };
+        commit.then(target.counted())
+    }
+
+    /// A link that no manifest uses yet: none can, because a manifest requires the link.
+    pub(crate) fn new_blob_link(&self, size_bytes: u64) -> BlobLink {
+        BlobLink { size_bytes, token: self.ulid(), unused_since_ms: Some(self.now().as_millisecond()) }
+    }
+
+    /// The session's repository. Its namespace was there when the session was opened.
+    async fn link_target(&self, address: &UploadAddress, placement: Option<Placement>) -> Result<Target, UploadError> {
+        if let Some(placement) = placement {
+            return Ok(Target::Existing(placement));
+        }
+        let namespace = address.repository.namespace();
+        let owner = self.claimed(&namespace).await?.ok_or(UploadError::NamespaceUnknown { namespace })?;
+
+        Ok(self.new_repository(owner))
+    }
+
+    async fn before_link(&self, link: &Link, placement: Option<&Placement>) -> Result<Before, UploadError> {
+        let Link { address: UploadAddress { repository, session }, digest, .. } = link;
+        let upload = keys::upload(session);
+        let mut asked = vec![
+            (upload.clone(), field::REPOSITORY),
+            (upload.clone(), field::STARTED),
+            field_of(digest, session),
+        ];
+        asked.extend(Content::fields(digest));
+        asked.extend(placement.into_iter().flat_map(|placement| [guard(placement), BlobLink::field(placement.id, digest)]));
+        let mut values = self.keyspace().get_many(&asked).await?.into_iter();
+
+        let here = next(&mut values).is_some_and(|found| found == repository.as_str().as_bytes());
+        let started = next(&mut values).filter(|_| here);
+        let started = started.map(|started| millisecond(&upload, &field::STARTED, Some(&started))).transpose()?;
+        let hold = Hold::read(digest, session, next(&mut values))?;
+        let content = Content::read(digest, &mut values)?;
+        let placement_right = placement.is_none() || belongs(next(&mut values).as_ref(), repository);
+        let linked = match (placement, next(&mut values)) {
+            (Some(placement), Some(value)) => Some(BlobLink::read(placement.id, digest, &value)?),
+            _ => None,
+        };
+        Ok(Before { started, hold, content, placement_right, linked })
+    }
+}
+
+/// Whether an attempt has come to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Done,
+    LookAgain,
+}
+
+/// All that a link depends on, of one moment.
+struct Before {
+    /// When the session was opened; none if it is not open here.
+    started: Option<Timestamp>,
+    hold: Option<Hold>,
+    content: Content,
+    placement_right: bool,
+    linked: Option<BlobLink>,
+}
+
+/// Which of two places the content's bytes have from now on.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice<'a> {
+    /// Ours; nothing was there.
+    Ours,
+    /// Ours instead of what was there, whose bytes are missing.
+    OursInsteadOf(&'a Locator),
+    /// What is there, which is ours too.
+    Same,
+    /// What is there: another push won, and ours is not needed.
+    TheirsInsteadOf(&'a Locator),
+}
+
+impl<'a> Choice<'a> {
+    /// None: what we saw is gone, and we have brought no bytes of our own.
+    fn between(link: &'a Link, content: &'a Content) -> Option<Self> {
+        let (ours, seen) = (&link.locator, link.seen.as_ref());
+        match (content.live(), content.recorded()) {
+            (Some(theirs), _) if theirs == ours => Some(Self::Same),
+            // The store has found nothing where we looked, and so published anew.
+            (Some(theirs), _) if Some(theirs) == seen => Some(Self::OursInsteadOf(theirs)),
+            (Some(_), _) => Some(Self::TheirsInsteadOf(ours)),
+            (None, _) if Some(ours) == seen => None,
+            (None, Some(dead)) if dead == ours => None,
+            (None, Some(dead)) => Some(Self::OursInsteadOf(dead)),
+            (None, None) => Some(Self::Ours),
+        }
+    }
+
+    fn moved(&self, link: &Link, content: &Content, now: Timestamp) -> Vec<Mutation> {
+        match self {
+            Self::Ours | Self::OursInsteadOf(_) => content.moved_to(&link.locator, link.size_bytes, now).into(),
+            Self::Same | Self::TheirsInsteadOf(_) => Vec::new(),
+        }
+    }
+
+    /// The generation that nothing points to afterwards.
+    const fn garbage(&self) -> Option<&'a Locator> {
+        match self {
+            Self::OursInsteadOf(old) | Self::TheirsInsteadOf(old) => Some(old),
+            Self::Ours | Self::Same => None,
+        }
+    }
+}
+
+fn session_open(address: &UploadAddress) -> Condition {
+    Condition::FieldPresent(keys::upload(&address.session), field::PROGRESS)
+}

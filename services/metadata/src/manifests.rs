@@ -1,0 +1,250 @@
+//! Manifests: the exact bytes under their digest, what they need, and the tags that name them. A manifest is
+//! stored only when all it needs is here, in the same commit that says so.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use oci::{Digest, Need, Needed, Reference, RepositoryName};
+use proto::metadata::{
+    Actor, RepositoryError,
+    repositories::{Manifest, NewManifest},
+};
+
+use crate::{
+    ATTEMPTS, Outcome, Service,
+    content::BlobLink,
+    events::{Event, Kind},
+    failure::{damaged, next, parsed},
+    keys::{self, RepositoryId, field},
+    keyspace::{Commit, Condition, Error, Field, Follow, Key, Mutation, Record},
+    placement::{Placement, Target, belongs, guard},
+    step,
+    tags::TagBefore,
+};
+
+/// Missing references that are named, at most.
+const NAMED: usize = 100;
+
+impl Service {
+    /// A manifest with its exact bytes.
+    pub(crate) async fn read_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        for _ in 0..ATTEMPTS {
+            let Some(placement) = self.placement(repository).await? else { break };
+            let (right, found) = self.followed(&placement, repository, reference).await?;
+            if right {
+                let (repository, reference) = (repository.clone(), reference.clone());
+                return found.ok_or(RepositoryError::ManifestUnknown { repository, reference });
+            }
+            self.forget(repository);
+        }
+
+        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+    }
+
+    /// Whether the id is the repository's, and the manifest, if it is there: all of one moment.
+    async fn followed(
+        &self,
+        placement: &Placement,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(bool, Option<Manifest>), Error> {
+        let id = placement.id;
+        match reference {
+            Reference::Tag(tag) => {
+                let pointer = (keys::tag(id), keys::named(tag));
+                let follow = Follow { guard: guard(placement), pointer, prefix: keys::manifest_prefix(id) };
+                let followed = self.keyspace().follow(&follow).await?;
+
+                let (key, field) = &follow.pointer;
+                let digest = followed.pointer.map(|digest| parsed(key, field, Some(&digest))).transpose()?;
+                let manifest = digest.zip(followed.record).map(|(digest, record)| stored(id, &digest, &record));
+                Ok((belongs(followed.guard.as_ref(), repository), manifest.transpose()?))
+            }
+            Reference::Digest(digest) => {
+                let asked = [keys::state(id), keys::manifest(id, digest)];
+                let mut records = self.keyspace().records(&asked).await?.into_iter();
+
+                let state = records.next().flatten().unwrap_or_default();
+                let manifest = records.next().flatten().filter(|record| record.get(field::TYPE).is_some());
+                let manifest = manifest.map(|record| stored(id, digest, &record)).transpose()?;
+                Ok((belongs(state.get(field::NAME), repository), manifest))
+            }
+        }
+    }
+
+    /// Stores a manifest and moves tags to it.
+    pub(crate) async fn store_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {
+        let name = &manifest.repository;
+        for _ in 0..ATTEMPTS {
+            let target = self.target(name, actor).await?;
+            let target = target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
+            let before = self.before_push(manifest, target.id()).await?;
+            if !before.missing.is_empty() && self.is_current(name, &target).await? {
+                return Err(RepositoryError::ReferencesMissing { missing: before.missing });
+            }
+
+            if before.missing.is_empty() {
+                let commit = self.storing(manifest, &target, &before, actor).await?;
+                if self.commit(step!("put_manifest"), commit).await? == Outcome::Committed {
+                    return Ok(());
+                }
+            }
+            self.forget(name);
+        }
+
+        Err(RepositoryError::Conflict { attempted: format!("storing {} in {name}", manifest.digest).into() })
+    }
+
+    async fn is_current(&self, name: &RepositoryName, target: &Target) -> Result<bool, Error> {
+        match target {
+            Target::Existing(placement) => self.is_at(name, placement).await,
+            Target::New(_) => Ok(true),
+        }
+    }
+
+    async fn storing(
+        &self,
+        manifest: &NewManifest,
+        target: &Target,
+        before: &Before,
+        actor: &Actor,
+    ) -> Result<Commit, Error> {
+        let (now, id, name) = (self.now(), target.id(), &manifest.repository);
+        let told = self.told(id, before.rev, actor, &events(manifest, &before.tags)).await?;
+
+        let mut commit = Commit::synced()
+            .when_all(target.conditions(name))
+            .when_all(before.links.iter().map(|(digest, link)| link.unchanged(id, digest)))
+            .when_all(before.manifests.iter().map(|key| Condition::FieldPresent(key.clone(), field::TYPE)))
+            .when_all(before.tags.iter().flat_map(TagBefore::unmoved))
+            .then_all(target.founding(name, now))
+            .then_all(edges(id, manifest))
+            .then_all(body(id, manifest, now.as_millisecond()))
+            .then_all(before.links.iter().flat_map(|(digest, link)| link.taken_into_use(id, digest)))
+            .then_all(told);
+        for tag in &before.tags {
+            commit = commit.then_all(tag.moved(&manifest.digest, self.ulid(), &actor.subject)?);
+        }
+        Ok(commit.then_all(target.updated(name, now)))
+    }
+
+    async fn before_push(&self, manifest: &NewManifest, id: RepositoryId) -> Result<Before, Error> {
+        let tags = each_once(&manifest.tags);
+        let mut asked = vec![(keys::state(id), field::REV)];
+        asked.extend(tags.iter().flat_map(|tag| TagBefore::fields(id, tag)));
+        asked.extend(manifest.needs.iter().map(|need| evidence(id, need)));
+        let mut values = self.fields(&asked).await?.into_iter();
+
+        let rev = next(&mut values);
+        let rev = rev.map_or(Ok(0), |rev| parsed(&keys::state(id), &field::REV, Some(&rev)))?;
+        let tags = tags.into_iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect::<Result<_, _>>()?;
+        let mut before = Before { rev, tags, links: Vec::new(), manifests: Vec::new(), missing: Vec::new() };
+        for need in &manifest.needs {
+            match (next(&mut values), need.what) {
+                (Some(link), Needed::Blob) => {
+                    before.links.push((need.digest.clone(), BlobLink::read(id, &need.digest, &link)?));
+                }
+                (Some(_), Needed::Manifest) => before.manifests.push(keys::manifest(id, &need.digest)),
+                (None, _) if before.missing.len() < NAMED => before.missing.push(need.digest.clone()),
+                (None, _) => {}
+            }
+        }
+        Ok(before)
+    }
+}
+
+/// What a push finds in the repository.
+struct Before {
+    rev: u64,
+    tags: Vec<TagBefore>,
+    links: Vec<(Digest, BlobLink)>,
+    manifests: Vec<Key>,
+    missing: Vec<Digest>,
+}
+
+/// The field that is there when what is needed is.
+fn evidence(id: RepositoryId, need: &Need) -> (Key, Field) {
+    match need.what {
+        Needed::Blob => BlobLink::field(id, &need.digest),
+        Needed::Manifest => (keys::manifest(id, &need.digest), field::TYPE),
+    }
+}
+
+fn each_once<T: Eq + std::hash::Hash>(values: &[T]) -> Vec<&T> {
+    let mut seen = HashSet::new();
+    values.iter().filter(|value| seen.insert(*value)).collect()
+}
+
+fn events<'a>(manifest: &'a NewManifest, tags: &'a [TagBefore]) -> Vec<Event<'a>> {
+    let digest = &manifest.digest;
+    let pushed = Event { kind: Kind::ManifestPushed, tag: None, digest, previous: None };
+    let moved = tags.iter().map(|before| Event {
+        kind: Kind::TagMoved,
+        tag: Some(before.tag()),
+        digest,
+        previous: before.digest.as_ref(),
+    });
+    std::iter::once(pushed).chain(moved).collect()
+}
+
+/// What keeps others from removing what this manifest needs, and the list of those that refer to its subject.
+fn edges(id: RepositoryId, manifest: &NewManifest) -> Vec<Mutation> {
+    let uses = manifest
+        .needs
+        .iter()
+        .map(|need| Mutation::AddMember(keys::uses(id), keys::use_of(&need.digest, &manifest.digest)));
+    let referrer = manifest.subject.as_ref().map(|subject| {
+        let artifact_type = manifest.artifact_type.as_ref().map_or("", |artifact_type| artifact_type.as_str());
+        Mutation::AddMember(keys::referrers(id), keys::referrer(subject, artifact_type, &manifest.digest))
+    });
+    uses.chain(referrer).collect()
+}
+
+/// The record. The media type comes last: it is what makes the manifest count.
+fn body(id: RepositoryId, manifest: &NewManifest, now_ms: i64) -> Vec<Mutation> {
+    let NewManifest { digest, media_type, body, needs, subject, artifact_type, .. } = manifest;
+    let key = keys::manifest(id, digest);
+    let set = |field, value: Bytes| Mutation::SetField(key.clone(), field, value);
+
+    let mut mutations = vec![set(field::BODY, body.clone()), set(field::NEEDS, written_needs(needs).into())];
+    mutations.extend(subject.as_ref().map(|subject| set(field::SUBJECT, subject.to_string().into())));
+    mutations.extend(artifact_type.as_ref().map(|artifact| set(field::ARTIFACT, artifact.to_string().into())));
+    mutations.push(set(field::PUSHED, now_ms.to_string().into()));
+    mutations.push(set(field::TYPE, media_type.to_string().into()));
+    mutations
+}
+
+fn stored(id: RepositoryId, digest: &Digest, record: &Record) -> Result<Manifest, Error> {
+    let key = keys::manifest(id, digest);
+    let media_type = parsed(&key, &field::TYPE, record.get(field::TYPE))?;
+    let body = record.get(field::BODY).cloned().ok_or_else(|| damaged(&key, &field::BODY))?;
+
+    Ok(Manifest { digest: digest.clone(), media_type, body })
+}
+
+/// One need a line: `blob` or `manifest`, and the digest.
+fn written_needs(needs: &[Need]) -> String {
+    let kind = |what| match what {
+        Needed::Blob => "blob",
+        Needed::Manifest => "manifest",
+    };
+    needs.iter().map(|need| format!("{} {}\n", kind(need.what), need.digest)).collect()
+}
+
+/// The needs of a stored manifest.
+pub(crate) fn recorded_needs(key: &Key, record: &Record) -> Result<Vec<(Needed, Digest)>, Error> {
+    let bad = || damaged(key, &field::NEEDS);
+    let text = record.text(field::NEEDS).ok_or_else(bad)?;
+
+    text.lines()
+        .map(|line| match line.split_once(' ') {
+            Some(("blob", digest)) => Ok((Needed::Blob, digest.parse().map_err(|_| bad())?)),
+            Some(("manifest", digest)) => Ok((Needed::Manifest, digest.parse().map_err(|_| bad())?)),
+            _ => Err(bad()),
+        })
+        .collect()
+}

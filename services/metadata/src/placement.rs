@@ -1,0 +1,186 @@
+//! Where a repository is: from its name to its id, and its record, which is made by the first thing put into it.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use oci::RepositoryName;
+use proto::metadata::{Actor, Visibility};
+use ulid::Ulid;
+
+use crate::{
+    Service,
+    failure::parsed,
+    keys::{self, RepositoryId, field},
+    keyspace::{Condition, Error, Field, Key, Mutation, READ_LIMIT},
+    namespaces::Owner,
+};
+
+/// The state of a repository that may be read and written.
+const LIVE: &str = "live";
+
+/// Where a repository is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placement {
+    pub(crate) id: RepositoryId,
+    pub(crate) owner: Owner,
+    pub(crate) visibility: Visibility,
+}
+
+/// Where a record may be: a name is claimed by one owner, and has one visibility.
+const PLACES: [(Owner, Visibility); 4] = [
+    (Owner::User, Visibility::Private),
+    (Owner::User, Visibility::Public),
+    (Owner::Organization, Visibility::Private),
+    (Owner::Organization, Visibility::Public),
+];
+
+impl Service {
+    /// Where `name` is, or none if there is no such repository. It may be remembered: whoever reads checks
+    /// `guard` in the same read, whoever writes puts `Target::conditions` into the commit.
+    pub(crate) async fn placement(&self, name: &RepositoryName) -> Result<Option<Placement>, Error> {
+        if let Some(remembered) = self.0.placements.get(name) {
+            return Ok(Some(remembered));
+        }
+
+        let found = self.placements(std::slice::from_ref(name)).await?.pop().flatten();
+        if let Some(found) = found {
+            self.0.placements.insert(name.clone(), found);
+        }
+        Ok(found)
+    }
+
+    /// Where each of `names` is, as it is now.
+    pub(crate) async fn placements(&self, names: &[RepositoryName]) -> Result<Vec<Option<Placement>>, Error> {
+        let fields: Vec<_> = names
+            .iter()
+            .flat_map(|name| PLACES.map(|(owner, visibility)| keys::repository(owner, name, visibility)))
+            .map(|record| (record, field::ID))
+            .collect();
+        let values = self.fields(&fields).await?;
+
+        fields.chunks(PLACES.len()).zip(values.chunks(PLACES.len())).map(|(asked, ids)| placed(asked, ids)).collect()
+    }
+
+    /// Looks again the next time: what was remembered of `name` has turned out wrong.
+    pub(crate) fn forget(&self, name: &RepositoryName) {
+        self.0.placements.invalidate(name);
+    }
+
+    /// Where to write what belongs to `name`; none if its namespace is not there and `actor` may not make it.
+    pub(crate) async fn target(&self, name: &RepositoryName, actor: &Actor) -> Result<Option<Target>, Error> {
+        if let Some(placement) = self.placement(name).await? {
+            return Ok(Some(Target::Existing(placement)));
+        }
+        let owner = self.claimed_or_created(&name.namespace(), actor).await?;
+
+        Ok(owner.map(|owner| self.new_repository(owner)))
+    }
+
+    /// A repository that is made by the commit that writes to it.
+    pub(crate) fn new_repository(&self, owner: Owner) -> Target {
+        let id = RepositoryId(self.ulid());
+        Target::New(Placement { id, owner, visibility: self.0.new_repositories })
+    }
+
+    /// A name for one event, link or repository; later ones sort behind earlier ones.
+    pub(crate) fn ulid(&self) -> Ulid {
+        self.0.ulids.next()
+    }
+
+    /// Fields of any number of hashes, not all of one moment if they are many.
+    pub(crate) async fn fields(&self, fields: &[(Key, Field)]) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut values = Vec::with_capacity(fields.len());
+        for chunk in fields.chunks(READ_LIMIT) {
+            values.extend(self.keyspace().get_many(chunk).await?);
+        }
+        Ok(values)
+    }
+}
+
+fn placed(asked: &[(Key, Field)], ids: &[Option<Bytes>]) -> Result<Option<Placement>, Error> {
+    let found = PLACES.iter().zip(asked).zip(ids).find(|(_, id)| id.is_some());
+    let Some((((owner, visibility), (record, _)), id)) = found else { return Ok(None) };
+    let id = RepositoryId(parsed(record, &field::ID, id.as_ref())?);
+
+    Ok(Some(Placement { id, owner: *owner, visibility: *visibility }))
+}
+
+/// The field that says whose id it is, to be read along with whatever is read under the id.
+pub(crate) fn guard(placement: &Placement) -> (Key, Field) {
+    (keys::state(placement.id), field::NAME)
+}
+
+/// Whether what was read under an id belongs to `name`.
+pub(crate) fn belongs(guard: Option<&Bytes>, name: &RepositoryName) -> bool {
+    guard.is_some_and(|found| found == name.to_string().as_bytes())
+}
+
+/// The repository that a commit writes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// It is there.
+    Existing(Placement),
+    /// The commit makes it.
+    New(Placement),
+}
+
+impl Target {
+    pub(crate) const fn placement(&self) -> &Placement {
+        match self {
+            Self::Existing(placement) | Self::New(placement) => placement,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> RepositoryId {
+        self.placement().id
+    }
+
+    /// What must still be so for the commit to write to this repository.
+    pub(crate) fn conditions(&self, name: &RepositoryName) -> Vec<Condition> {
+        match self {
+            Self::Existing(Placement { id, .. }) => vec![
+                Condition::FieldEquals(keys::state(*id), field::STATE, LIVE.into()),
+                Condition::FieldEquals(self.record(name), field::ID, id.to_string().into()),
+            ],
+            Self::New(Placement { owner, .. }) => [Visibility::Private, Visibility::Public]
+                .map(|visibility| Condition::FieldAbsent(keys::repository(*owner, name, visibility), field::ID))
+                .into(),
+        }
+    }
+
+    /// Makes the repository, if it is not there: index entries, what hangs off the id, then the record.
+    pub(crate) fn founding(&self, name: &RepositoryName, now: Timestamp) -> Vec<Mutation> {
+        let Self::New(Placement { id, owner, visibility }) = self else { return Vec::new() };
+        let (state, record, now) = (keys::state(*id), self.record(name), now.as_millisecond().to_string());
+        let listed = keys::listed(name, *owner);
+
+        let mut mutations = vec![Mutation::AddMember(keys::REPOSITORIES, listed.clone())];
+        if *visibility == Visibility::Public {
+            mutations.push(Mutation::AddMember(keys::PUBLIC_REPOSITORIES, listed));
+        }
+        mutations.extend([
+            Mutation::SetField(state.clone(), field::STATE, LIVE.into()),
+            Mutation::SetField(state.clone(), field::BYTES, "0".into()),
+            Mutation::SetField(state, field::NAME, name.to_string().into()),
+            Mutation::SetField(record.clone(), field::CREATED, now.clone().into()),
+            Mutation::SetField(record.clone(), field::UPDATED, now.into()),
+            Mutation::SetField(record, field::ID, id.to_string().into()),
+        ]);
+        mutations
+    }
+
+    /// Counts the commit, and says that tags or manifests have changed.
+    pub(crate) fn updated(&self, name: &RepositoryName, now: Timestamp) -> [Mutation; 2] {
+        let now = now.as_millisecond().to_string();
+        [self.counted(), Mutation::SetField(self.record(name), field::UPDATED, now.into())]
+    }
+
+    /// Counts the commit.
+    pub(crate) fn counted(&self) -> Mutation {
+        Mutation::Increment(keys::state(self.id()), field::REV, 1)
+    }
+
+    fn record(&self, name: &RepositoryName) -> Key {
+        let Placement { owner, visibility, .. } = self.placement();
+        keys::repository(*owner, name, *visibility)
+    }
+}

@@ -1,0 +1,56 @@
+//! The contract `Repositories`: each operation is told in the file of its noun.
+
+use async_trait::async_trait;
+use oci::{Digest, Locator, Reference, RepositoryName, Tag};
+use proto::{
+    blob::Grant,
+    metadata::{
+        Actor, Page, PageRequest, Repositories, RepositoryError,
+        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+    },
+};
+
+use crate::Service;
+
+#[async_trait]
+impl Repositories for Service {
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
+        self.granted_blob(repository, digest).await
+    }
+
+    async fn quarantine(&self, locator: &Locator) -> Result<(), RepositoryError> {
+        self.quarantine_content(locator).await
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError> {
+        self.read_manifest(repository, reference).await
+    }
+
+    async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {
+        self.store_manifest(manifest, actor).await
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        match reference {
+            Reference::Tag(tag) => self.delete_tag(repository, tag, actor).await,
+            Reference::Digest(digest) => self.delete_digest(repository, digest, actor).await,
+        }
+    }
+
+    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+        self.list_tags(repository, page).await
+    }
+
+    async fn repositories(
+        &self,
+        viewer: Viewer,
+        page: &PageRequest<RepositoryName>,
+    ) -> Result<Page<RepositoryEntry>, RepositoryError> {
+        self.list_repositories(viewer, page).await
+    }
+}

@@ -1,0 +1,89 @@
+//! The web UI: server-rendered pages over the same contracts as the registry API, one file per page.
+//! For now it is one page, the list of repositories.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use proto::{auth::Auth, metadata::Repositories};
+
+use crate::config::Config;
+
+pub mod config;
+mod repositories;
+mod viewer;
+
+/// What the pages are made from.
+#[derive(Clone)]
+pub struct Services {
+    /// Who is looking.
+    pub auth: Arc<dyn Auth>,
+    /// What there is to see.
+    pub repositories: Arc<dyn Repositories>,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ui::Services").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+struct Hub {
+    services: Services,
+    config: Arc<Config>,
+}
+
+/// Every page and asset.
+pub fn router(services: Services, config: Config) -> Router {
+    let hub = Hub { services, config: Arc::new(config) };
+    Router::new()
+        .route("/", get(repositories::page))
+        .route("/sign-in", get(viewer::sign_in))
+        .route("/assets/bucket.css", get(style))
+        .fallback(not_found)
+        .with_state(hub)
+}
+
+async fn style() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("../assets/bucket.css")).into_response()
+}
+
+async fn not_found() -> Response {
+    let page = repositories::Message {
+        title: "There is no such page",
+        text: "The list of repositories is the only page so far; images are pushed and pulled with docker.",
+    };
+    html(StatusCode::NOT_FOUND, &page)
+}
+
+/// A page that nothing may frame, script or cache: what it shows depends on who is looking.
+fn html<T: askama::Template>(status: StatusCode, page: &T) -> Response {
+    match page.render() {
+        Ok(text) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+                (
+                    header::CONTENT_SECURITY_POLICY,
+                    HeaderValue::from_static(
+                        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+                    ),
+                ),
+                (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+                (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+                (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+            ];
+            (status, headers, text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "rendering a page");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

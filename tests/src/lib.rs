@@ -1,0 +1,14 @@
+//! What the tests of this package share: a hub of real processes in both topologies, real clients, and raw
+//! HTTP where a client would hide what is on the wire. Nothing outlives the value that started it.
+
+pub mod address;
+pub mod docker;
+pub mod hub;
+pub mod image;
+pub mod nginx;
+pub mod process;
+pub mod raw;
+pub mod topology;
+
+pub use hub::Hub;
+pub use topology::Topology;
