@@ -3,29 +3,49 @@
 
 use std::fmt;
 
-/// An error code.
+/// An error code, as a client reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[allow(missing_docs)] // Each is what its name says in the specification.
 pub enum Code {
+    /// The repository has no such blob.
     BlobUnknown,
+    /// The upload cannot be gone on with.
     BlobUploadInvalid,
+    /// There is no such upload session.
     BlobUploadUnknown,
+    /// Whoever asks may not do this.
     Denied,
+    /// The digest is none, or not that of the content.
     DigestInvalid,
+    /// The manifest needs content that the repository does not have.
     ManifestBlobUnknown,
+    /// The manifest cannot be read.
     ManifestInvalid,
+    /// The repository has no such manifest.
     ManifestUnknown,
+    /// The manifest's signature does not hold.
+    ManifestUnverified,
+    /// The name follows no grammar of ours.
     NameInvalid,
+    /// There is no such repository.
     NameUnknown,
+    /// The page size is no number.
     PaginationNumberInvalid,
+    /// The range lies outside of the content.
     RangeInvalid,
+    /// The content has another length than was said.
     SizeInvalid,
+    /// The tag follows no grammar of ours.
     TagInvalid,
+    /// Whoever asks does so too often.
     TooManyRequests,
+    /// Who asks is not known.
     Unauthorized,
+    /// The registry cannot answer now.
     Unavailable,
+    /// Something went wrong in the registry.
     Unknown,
+    /// The registry does not do this.
     Unsupported,
 }
 
@@ -41,6 +61,7 @@ impl Code {
             Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
             Self::ManifestInvalid => "MANIFEST_INVALID",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::ManifestUnverified => "MANIFEST_UNVERIFIED",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",

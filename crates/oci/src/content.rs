@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    Digest, Generation,
+    Digest,
+    identity::ulid_text,
     text::{checked_text, serde_as_text},
 };
 
@@ -16,10 +17,7 @@ pub struct ContentError {
 }
 
 fn not(expected: &'static str, text: &str) -> ContentError {
-    ContentError {
-        text: text.chars().take(64).collect(),
-        expected,
-    }
+    ContentError { text: text.chars().take(64).collect(), expected }
 }
 
 checked_text! {
@@ -31,9 +29,7 @@ impl FromStr for Sign {
     type Err = ContentError;
 
     fn from_str(text: &str) -> Result<Self, ContentError> {
-        let good = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         if good && (1..=64).contains(&text.len()) {
             Ok(Self(text.into()))
         } else {
@@ -51,15 +47,19 @@ impl FromStr for StoreName {
     type Err = ContentError;
 
     fn from_str(text: &str) -> Result<Self, ContentError> {
-        let good = text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let good =
+            text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if good && (1..=32).contains(&text.len()) {
             Ok(Self(text.into()))
         } else {
             Err(not("the name of a store", text))
         }
     }
+}
+
+ulid_text! {
+    /// One upload of some bytes: a fresh ULID that never comes back.
+    Generation
 }
 
 /// Content as it is kept: its digest, and the key it is sealed with, if it is. Written `<digest>+` or `<digest>-?<sign>`.
@@ -87,10 +87,7 @@ impl FromStr for ContentId {
             Some((digest, sign)) => (digest, Some(sign.parse()?)),
             None => (text.strip_suffix('+').ok_or_else(bad)?, None),
         };
-        Ok(Self {
-            digest: digest.parse().map_err(|_| bad())?,
-            sign,
-        })
+        Ok(Self { digest: digest.parse().map_err(|_| bad())?, sign })
     }
 }
 

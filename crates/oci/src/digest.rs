@@ -74,16 +74,9 @@ impl Digest {
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, DigestError> {
         let (expected, found) = (algorithm.hex_length(), bytes.len() * 2);
         if found != expected {
-            return Err(DigestError::BadLength {
-                algorithm,
-                expected,
-                found,
-            });
+            return Err(DigestError::BadLength { algorithm, expected, found });
         }
-        Ok(Self {
-            algorithm,
-            hex: to_hex(bytes).into(),
-        })
+        Ok(Self { algorithm, hex: to_hex(bytes).into() })
     }
 
     /// The digest of `bytes`.
@@ -92,10 +85,7 @@ impl Digest {
             Algorithm::Sha256 => to_hex(&Sha256::digest(bytes)),
             Algorithm::Sha512 => to_hex(&Sha512::digest(bytes)),
         };
-        Self {
-            algorithm,
-            hex: hex.into(),
-        }
+        Self { algorithm, hex: hex.into() }
     }
 
     /// The SHA-256 digest of `bytes`.
@@ -117,10 +107,7 @@ impl Digest {
 fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 impl FromStr for Digest {
@@ -133,27 +120,18 @@ impl FromStr for Digest {
             "sha512" => Algorithm::Sha512,
             "" => return Err(DigestError::Malformed),
             other => {
-                return Err(DigestError::UnsupportedAlgorithm(
-                    other.chars().take(32).collect(),
-                ));
+                return Err(DigestError::UnsupportedAlgorithm(other.chars().take(32).collect()));
             }
         };
 
         let (expected, found) = (algorithm.hex_length(), hex.len());
         if found != expected {
-            return Err(DigestError::BadLength {
-                algorithm,
-                expected,
-                found,
-            });
+            return Err(DigestError::BadLength { algorithm, expected, found });
         }
         if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(DigestError::BadHex);
         }
-        Ok(Self {
-            algorithm,
-            hex: hex.into(),
-        })
+        Ok(Self { algorithm, hex: hex.into() })
     }
 }
 

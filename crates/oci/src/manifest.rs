@@ -10,16 +10,20 @@ use crate::{Descriptor, Digest, ManifestKind, MediaType};
 
 /// Bytes in a manifest, at most (distribution-spec, Pushing manifests).
 pub const MAX_MANIFEST_BYTES: usize = 4 << 20;
-/// Descriptors in a manifest, at most.
+/// Layers of an image, or children of an index, at most.
 pub const MAX_DESCRIPTORS: usize = 10_000;
 
 /// Layers that need not be in the registry: their bytes may not be passed on.
-const NOT_DISTRIBUTED: [&str; 4] = [
+const NOT_DISTRIBUTED: [&str; 5] = [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 ];
+
+/// Where the fields of the manifest itself are.
+const TOP: &str = "";
 
 /// What a manifest says, as far as a registry cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,16 +101,13 @@ pub enum ManifestError {
         /// What is wrong.
         why: String,
     },
-    /// There are too many descriptors.
-    #[error("the manifest has more than {MAX_DESCRIPTORS} descriptors")]
+    /// There are too many layers or children.
+    #[error("the manifest has more than {MAX_DESCRIPTORS} layers or children")]
     TooMany,
 }
 
 fn field(name: &str, why: impl std::fmt::Display) -> ManifestError {
-    ManifestError::Field {
-        field: name.to_owned(),
-        why: why.to_string(),
-    }
+    ManifestError::Field { field: name.to_owned(), why: why.to_string() }
 }
 
 impl ManifestFacts {
@@ -120,43 +121,55 @@ impl ManifestFacts {
         }
         let value: Value =
             serde_json::from_slice(body).map_err(|error| ManifestError::NotJson(error.to_string()))?;
-        let object = value
-            .as_object()
-            .ok_or_else(|| ManifestError::NotJson("it is another JSON value".to_owned()))?;
+        let object =
+            value.as_object().ok_or_else(|| ManifestError::NotJson("it is another JSON value".to_owned()))?;
 
-        if object.get("schemaVersion").and_then(Value::as_u64) != Some(2) {
-            return Err(field("schemaVersion", "must be 2"));
-        }
-        let media_type = agreed(content_type, optional(&value, "mediaType")?)?;
+        check_schema(object.get("schemaVersion"))?;
+        let media_type = agreed(content_type, optional(&value, TOP, "mediaType")?)?;
         let kind = ManifestKind::from_media_type(&media_type)
             .ok_or_else(|| ManifestError::Unsupported(media_type.clone()))?;
 
-        let (needs, config_type) = if kind.is_index() {
-            index_needs(&value)?
-        } else {
-            image_needs(&value)?
-        };
-        let declared_bytes = needs
-            .iter()
-            .fold(0_u64, |sum, need| sum.saturating_add(need.size));
+        check_unambiguous(&value, kind)?;
+        let (needs, config_type) = if kind.is_index() { index_needs(&value)? } else { image_needs(&value)? };
+        let declared_bytes = needs.iter().fold(0_u64, |sum, need| sum.saturating_add(need.size));
         Ok(Self {
             kind,
             media_type,
             needs,
-            subject: optional(&value, "subject")?,
-            artifact_type: optional(&value, "artifactType")?.or(config_type),
-            annotations: optional(&value, "annotations")?.unwrap_or_default(),
+            subject: present(&value, "subject").map(|found| descriptor(found, "subject")).transpose()?,
+            artifact_type: optional(&value, TOP, "artifactType")?.or(config_type),
+            annotations: optional(&value, TOP, "annotations")?.unwrap_or_default(),
             declared_bytes,
         })
     }
 }
 
+/// A manifest that could be read as another kind too could show two clients two images (CVE-2021-41190).
+fn check_unambiguous(value: &Value, kind: ManifestKind) -> Result<(), ManifestError> {
+    let foreign: &[&str] = if kind.is_index() { &["config", "layers"] } else { &["manifests"] };
+    match foreign.iter().find(|name| present(value, name).is_some()) {
+        Some(name) => Err(field(name, format!("does not belong into {}", kind.as_str()))),
+        None => Ok(()),
+    }
+}
+
+fn check_schema(version: Option<&Value>) -> Result<(), ManifestError> {
+    match version.map(Value::as_u64) {
+        Some(Some(2)) => Ok(()),
+        Some(Some(1)) => Err(field(
+            "schemaVersion",
+            "must be 2, not 1: push with a client that writes schema 2 or OCI manifests",
+        )),
+        Some(_) => Err(field("schemaVersion", "must be the number 2")),
+        None => Err(field("schemaVersion", "is missing; it must be 2")),
+    }
+}
+
 fn agreed(request: Option<&MediaType>, manifest: Option<MediaType>) -> Result<MediaType, ManifestError> {
     match (request, manifest) {
-        (Some(request), Some(manifest)) if *request != manifest => Err(ManifestError::Contradiction {
-            request: request.clone(),
-            manifest,
-        }),
+        (Some(request), Some(manifest)) if *request != manifest => {
+            Err(ManifestError::Contradiction { request: request.clone(), manifest })
+        }
         (Some(request), _) => Ok(request.clone()),
         (None, Some(manifest)) => Ok(manifest),
         (None, None) => Err(ManifestError::NoMediaType),
@@ -166,13 +179,12 @@ fn agreed(request: Option<&MediaType>, manifest: Option<MediaType>) -> Result<Me
 type NeedsAndConfig = (Vec<Need>, Option<MediaType>);
 
 fn image_needs(value: &Value) -> Result<NeedsAndConfig, ManifestError> {
-    let config: Descriptor =
-        optional(value, "config")?.ok_or_else(|| field("config", "is missing: an image has a config"))?;
+    let config =
+        present(value, "config").ok_or_else(|| field("config", "is missing: an image has a config"))?;
+    let config = descriptor(config, "config")?;
     let layers = descriptors(value, "layers")?;
 
-    let distributed = layers
-        .iter()
-        .filter(|layer| !NOT_DISTRIBUTED.contains(&layer.media_type.as_str()));
+    let distributed = layers.iter().filter(|layer| !NOT_DISTRIBUTED.contains(&layer.media_type.as_str()));
     let needs = each_once(std::iter::once(&config).chain(distributed), Needed::Blob);
     Ok((needs, Some(config.media_type)))
 }
@@ -186,35 +198,51 @@ fn each_once<'a>(descriptors: impl Iterator<Item = &'a Descriptor>, what: Needed
     let mut seen = BTreeSet::new();
     descriptors
         .filter(|descriptor| seen.insert(&descriptor.digest))
-        .map(|descriptor| Need {
-            digest: descriptor.digest.clone(),
-            size: descriptor.size,
-            what,
-        })
+        .map(|descriptor| Need { digest: descriptor.digest.clone(), size: descriptor.size, what })
         .collect()
 }
 
 fn descriptors(value: &Value, name: &str) -> Result<Vec<Descriptor>, ManifestError> {
-    let list = value
-        .get(name)
-        .and_then(Value::as_array)
-        .ok_or_else(|| field(name, "must be a list"))?;
+    let list = present(value, name).ok_or_else(|| field(name, "is missing"))?;
+    let list = list.as_array().ok_or_else(|| field(name, "must be a list"))?;
     if list.len() > MAX_DESCRIPTORS {
         return Err(ManifestError::TooMany);
     }
-    list.iter()
-        .enumerate()
-        .map(|(index, item)| {
-            Descriptor::deserialize(item).map_err(|error| field(&format!("{name}[{index}]"), error))
-        })
-        .collect()
+    list.iter().enumerate().map(|(index, item)| descriptor(item, &format!("{name}[{index}]"))).collect()
 }
 
-fn optional<T: for<'de> Deserialize<'de>>(value: &Value, name: &str) -> Result<Option<T>, ManifestError> {
-    let found = value
-        .get(name)
-        .filter(|found| !found.is_null() && found.as_str() != Some(""));
-    found
-        .map(|found| T::deserialize(found).map_err(|error| field(name, error)))
-        .transpose()
+// Field by field, because what serde says of a whole descriptor does not say which of its fields is wrong.
+fn descriptor(value: &Value, at: &str) -> Result<Descriptor, ManifestError> {
+    if !value.is_object() {
+        return Err(field(at, "must be a descriptor: an object with mediaType, digest and size"));
+    }
+    Ok(Descriptor {
+        media_type: required(value, at, "mediaType")?,
+        digest: required(value, at, "digest")?,
+        size: required(value, at, "size")?,
+        artifact_type: optional(value, at, "artifactType")?,
+        annotations: optional(value, at, "annotations")?.unwrap_or_default(),
+        urls: optional(value, at, "urls")?.unwrap_or_default(),
+    })
+}
+
+fn required<T: for<'de> Deserialize<'de>>(value: &Value, at: &str, name: &str) -> Result<T, ManifestError> {
+    optional(value, at, name)?.ok_or_else(|| field(&path(at, name), "is missing"))
+}
+
+fn optional<T: for<'de> Deserialize<'de>>(
+    value: &Value,
+    at: &str,
+    name: &str,
+) -> Result<Option<T>, ManifestError> {
+    present(value, name).map(T::deserialize).transpose().map_err(|error| field(&path(at, name), error))
+}
+
+// Clients write null, and an empty text, for what they leave out.
+fn present<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.get(name).filter(|found| !found.is_null() && found.as_str() != Some(""))
+}
+
+fn path(at: &str, name: &str) -> String {
+    if at == TOP { name.to_owned() } else { format!("{at}.{name}") }
 }

@@ -7,7 +7,7 @@ use crate::text::checked_text;
 const LONGEST: usize = 255;
 
 checked_text! {
-    /// `type/subtype`, lower case, without parameters: parsing drops them.
+    /// `type/subtype` as it was written, without parameters: parsing drops them.
     MediaType
 }
 
@@ -24,12 +24,8 @@ impl FromStr for MediaType {
         let bad = || MediaTypeError(text.chars().take(64).collect());
         // RFC 6838 §4.2: restricted-name.
         let restricted = |part: &str| {
-            part.bytes()
-                .next()
-                .is_some_and(|byte| byte.is_ascii_alphanumeric())
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+            part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
         };
 
         let (kind, subtype) = essence.split_once('/').ok_or_else(bad)?;
@@ -55,12 +51,8 @@ pub enum ManifestKind {
 
 impl ManifestKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::DockerManifest,
-        Self::DockerManifestList,
-        Self::OciManifest,
-        Self::OciIndex,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::DockerManifest, Self::DockerManifestList, Self::OciManifest, Self::OciIndex];
 
     /// Its media type.
     pub const fn as_str(self) -> &'static str {
@@ -79,9 +71,7 @@ impl ManifestKind {
 
     /// The kind that a media type names, if any.
     pub fn from_media_type(media_type: &MediaType) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == media_type.as_str())
+        Self::ALL.into_iter().find(|kind| kind.as_str() == media_type.as_str())
     }
 
     /// Whether it lists manifests rather than layers.

@@ -11,16 +11,18 @@ const LONGEST_ACCOUNT: usize = 64;
 const DEFAULT_NAMESPACE: &str = "library";
 
 /// Names that no user and no organization can have: they are paths of ours, or would look like the hub speaking.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 18] = [
     "_catalog",
     "admin-api",
     "api",
     "assets",
     "images",
+    "job",
     "jobs",
     "library",
     "login",
     "orgs",
+    "repos",
     "repositories",
     "sign-in",
     "templates",
@@ -86,12 +88,14 @@ impl FromStr for RepositoryName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         check_length(text, LONGEST_NAME)?;
         text.split('/').try_for_each(check_component)?;
-
         if text.contains('/') {
-            Ok(Self(text.into()))
-        } else {
-            Ok(Self(format!("{DEFAULT_NAMESPACE}/{text}").into()))
+            return Ok(Self(text.into()));
         }
+
+        // The limit is on the whole name, so that what is printed can be read again.
+        let whole = format!("{DEFAULT_NAMESPACE}/{text}");
+        check_length(&whole, LONGEST_NAME)?;
+        Ok(Self(whole.into()))
     }
 }
 
@@ -142,6 +146,11 @@ checked_text! {
 }
 
 impl AccountName {
+    /// What the first administrator is called, unless it is configured otherwise.
+    pub fn administrator() -> Self {
+        Self("admin".into())
+    }
+
     /// The namespace of its own repositories.
     pub fn namespace(&self) -> Namespace {
         Namespace(Arc::clone(&self.0))
@@ -168,11 +177,7 @@ fn check_length(text: &str, limit: usize) -> Result<(), NameError> {
 }
 
 fn check_single(text: &str) -> Result<(), NameError> {
-    if text.contains('/') {
-        Err(NameError::Slash)
-    } else {
-        check_component(text)
-    }
+    if text.contains('/') { Err(NameError::Slash) } else { check_component(text) }
 }
 
 // [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*

@@ -44,12 +44,9 @@ impl ByteRange {
         }
         let (first, last) = range.trim().split_once('-')?;
 
-        match (number(first), number(last)) {
+        match (position(first), position(last)) {
             (Some(first), None) if last.is_empty() => Some(Self::From { first, last: None }),
-            (Some(first), Some(last)) if first <= last => Some(Self::From {
-                first,
-                last: Some(last),
-            }),
+            (Some(first), Some(last)) if first <= last => Some(Self::From { first, last: Some(last) }),
             (None, Some(length)) if first.is_empty() => Some(Self::Suffix { length }),
             _ => None,
         }
@@ -62,27 +59,19 @@ impl ByteRange {
     pub fn resolve(self, size: u64) -> Result<Span, Unsatisfiable> {
         let (first, length) = match self {
             Self::From { first, .. } if first >= size => return Err(Unsatisfiable { size }),
-            Self::From { first, last } => (
-                first,
-                last.map_or(size, |last| last.saturating_add(1).min(size)) - first,
-            ),
+            Self::From { first, last } => {
+                (first, last.map_or(size, |last| last.saturating_add(1).min(size)) - first)
+            }
             Self::Suffix { length } => (size - length.min(size), length.min(size)),
         };
-        if length == 0 {
-            Err(Unsatisfiable { size })
-        } else {
-            Ok(Span { first, length })
-        }
+        if length == 0 { Err(Unsatisfiable { size }) } else { Ok(Span { first, length }) }
     }
 }
 
 impl Span {
     /// All of a blob of `size` bytes.
     pub const fn whole(size: u64) -> Self {
-        Self {
-            first: 0,
-            length: size,
-        }
+        Self { first: 0, length: size }
     }
 
     /// The byte after the last.
@@ -107,13 +96,25 @@ pub struct ContentRange {
 
 /// Why a text is no `Content-Range`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a Content-Range of the form first-last, such as 0-1048575")]
-pub struct ContentRangeError(String);
+#[non_exhaustive]
+pub enum ContentRangeError {
+    /// It does not have the form.
+    #[error("{0:?} is not a Content-Range of the form first-last, such as 0-1048575")]
+    Malformed(String),
+    /// It ends before it begins.
+    #[error("the Content-Range {first}-{last} ends before it begins")]
+    Backwards {
+        /// The first byte named.
+        first: u64,
+        /// The last byte named.
+        last: u64,
+    },
+}
 
 impl ContentRange {
     /// Bytes in the chunk; at least one.
     pub const fn length(self) -> u64 {
-        (self.last - self.first).saturating_add(1)
+        self.last.saturating_sub(self.first).saturating_add(1)
     }
 }
 
@@ -122,25 +123,29 @@ impl std::str::FromStr for ContentRange {
 
     // The specification has `first-last`; some clients write it as HTTP does, `bytes first-last/total`.
     fn from_str(text: &str) -> Result<Self, ContentRangeError> {
-        let bad = || ContentRangeError(text.chars().take(64).collect());
-        let range = text
-            .strip_prefix("bytes")
-            .map_or(text, |rest| rest.trim_start_matches([' ', '=']));
-        let range = range.split_once('/').map_or(range, |(range, _total)| range);
+        let bad = || ContentRangeError::Malformed(text.chars().take(64).collect());
+        let range = ["bytes ", "bytes="].iter().find_map(|unit| text.strip_prefix(unit)).unwrap_or(text);
+        let (range, total) = range.split_once('/').unwrap_or((range, "*"));
+        if total != "*" && number(total).is_none() {
+            return Err(bad());
+        }
 
         let (first, last) = range.split_once('-').ok_or_else(bad)?;
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
-            _ => Err(bad()),
+        let (first, last) = number(first).zip(number(last)).ok_or_else(bad)?;
+        if first > last {
+            return Err(ContentRangeError::Backwards { first, last });
         }
+        Ok(Self { first, last })
     }
 }
 
 // `u64::from_str` also takes a plus sign.
 fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+// A reader may ask beyond every blob there is: that is out of range, not malformed (RFC 9110 §14.1.2).
+fn position(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }

@@ -58,18 +58,25 @@ impl Scope {
             ("registry", "catalog") => Resource::Catalog,
             _ => return Err(bad()),
         };
-        let actions = actions
-            .split(',')
-            .filter_map(|action| action.parse().ok())
-            .collect();
+        let actions = actions.split(',').filter_map(|action| action.parse().ok()).collect();
         Ok(Self { resource, actions })
     }
 
     /// Reads a list separated by spaces. What is no scope of ours is left out: who asks for it gets less.
     pub fn parse_list(text: &str) -> Vec<Self> {
-        text.split_whitespace()
-            .filter_map(|scope| Self::parse(scope).ok())
-            .collect()
+        text.split_whitespace().filter_map(|scope| Self::parse(scope).ok()).collect()
+    }
+
+    /// What both allow; none if they are about different resources or have no action in common.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Option<Self> {
+        if self.resource != other.resource {
+            return None;
+        }
+        let both = |action: &Action| self.allows(*action) && other.allows(*action);
+        let actions: BTreeSet<Action> = self.actions.union(&other.actions).copied().filter(both).collect();
+        let resource = self.resource.clone();
+        (!actions.is_empty()).then_some(Self { resource, actions })
     }
 
     /// Whether it allows `action`.

@@ -65,11 +65,8 @@ impl Target {
         }
         let rest = rest.strip_prefix('/').ok_or(TargetError::NotFound)?;
 
-        let (head, last) = rest
-            .strip_suffix('/')
-            .unwrap_or(rest)
-            .rsplit_once('/')
-            .ok_or(TargetError::NotFound)?;
+        let (head, last) =
+            rest.strip_suffix('/').unwrap_or(rest).rsplit_once('/').ok_or(TargetError::NotFound)?;
         let slash_at_end = rest.ends_with('/');
         let (before, kind) = head.rsplit_once('/').ok_or(TargetError::NotFound)?;
         match (kind, last) {
@@ -82,9 +79,7 @@ impl Target {
             ("uploads", session) => {
                 let before = before.strip_suffix("/blobs").ok_or(TargetError::NotFound)?;
                 let named = name(before)?;
-                let session = session
-                    .parse()
-                    .map_err(|_| TargetError::Session(shortened(session)))?;
+                let session = session.parse().map_err(|_| TargetError::Session(shortened(session)))?;
                 Ok(Self::Upload(named, session))
             }
             _ => Err(TargetError::NotFound),
@@ -119,10 +114,7 @@ impl fmt::Display for Target {
 }
 
 fn name(text: &str) -> Result<RepositoryName, TargetError> {
-    RepositoryName::from_str(text).map_err(|error| TargetError::Name {
-        name: shortened(text),
-        error,
-    })
+    RepositoryName::from_str(text).map_err(|error| TargetError::Name { name: shortened(text), error })
 }
 
 fn reference(text: &str) -> Result<Reference, TargetError> {
@@ -145,8 +137,8 @@ fn decoded(path: &str) -> Option<std::borrow::Cow<'_, str>> {
     let mut rest = path.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         if byte == b'%' {
-            let (digits, tail) = tail.split_first_chunk::<2>()?;
-            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            let (&[high, low], tail) = tail.split_first_chunk::<2>()?;
+            bytes.push(nibble(high)? << 4 | nibble(low)?);
             rest = tail;
         } else {
             bytes.push(byte);
@@ -154,4 +146,9 @@ fn decoded(path: &str) -> Option<std::borrow::Cow<'_, str>> {
         }
     }
     String::from_utf8(bytes).ok().map(Into::into)
+}
+
+// Not `from_str_radix`, which also takes a plus sign.
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

@@ -1,6 +1,7 @@
 //! The path grammar, and ranges of bytes.
+#![allow(clippy::unwrap_used, reason = "the whole file is a test")]
 
-use oci::{ByteRange, Span, Target, TargetError};
+use oci::{ByteRange, Digest, Reference, RepositoryName, SessionId, Span, Target, TargetError};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -15,6 +16,8 @@ const SESSION: &str = "0198c5f6-1f6c-7000-8000-000000000001";
 #[case("/v2/a/b/manifests/latest", "/v2/a/b/manifests/latest")]
 #[case("/v2/a/b/blobs/uploads/", "/v2/a/b/blobs/uploads/")]
 #[case("/v2/a/b/blobs/uploads", "/v2/a/b/blobs/uploads/")]
+#[case("/v2/blobs/uploads/blobs/uploads", "/v2/blobs/uploads/blobs/uploads/")]
+#[case("/v2/a/manifests/manifests/manifests", "/v2/a/manifests/manifests/manifests")]
 #[case("/v2/tags/list/tags/list", "/v2/tags/list/tags/list")]
 #[case("/v2/a/blobs/uploads/manifests/x", "/v2/a/blobs/uploads/manifests/x")]
 #[case("/v2/a%2Fb/manifests/latest", "/v2/a/b/manifests/latest")]
@@ -46,6 +49,11 @@ fn digests_and_sessions_in_a_path_are_parsed() {
 #[case("")]
 #[case("/v2/a/%zz/tags/list")]
 #[case("/v2/a/%ff/tags/list")]
+#[case("/v2/a/%+1/tags/list")]
+#[case("/v2/a/tags/list%")]
+#[case("/v2/a/tags/list%2")]
+#[case("/v2/_catalog/")]
+#[case("/v2/blobs/uploads/0198c5f6-1f6c-7000-8000-000000000001")]
 #[case("/v2/a/uploads/0198c5f6-1f6c-7000-8000-000000000001")]
 fn other_paths_are_not_found(#[case] path: &str) {
     assert_eq!(Target::parse(path), Err(TargetError::NotFound));
@@ -53,26 +61,11 @@ fn other_paths_are_not_found(#[case] path: &str) {
 
 #[test]
 fn a_path_of_the_right_form_says_which_part_is_wrong() {
-    assert!(matches!(
-        Target::parse("/v2/UPPER/tags/list"),
-        Err(TargetError::Name { .. })
-    ));
-    assert!(matches!(
-        Target::parse("/v2/a/../b/tags/list"),
-        Err(TargetError::Name { .. })
-    ));
-    assert!(matches!(
-        Target::parse("/v2/a/blobs/sha256:12"),
-        Err(TargetError::Digest(_))
-    ));
-    assert!(matches!(
-        Target::parse("/v2/a/manifests/.x"),
-        Err(TargetError::Tag(_))
-    ));
-    assert!(matches!(
-        Target::parse("/v2/a/blobs/uploads/17"),
-        Err(TargetError::Session(_))
-    ));
+    assert!(matches!(Target::parse("/v2/UPPER/tags/list"), Err(TargetError::Name { .. })));
+    assert!(matches!(Target::parse("/v2/a/../b/tags/list"), Err(TargetError::Name { .. })));
+    assert!(matches!(Target::parse("/v2/a/blobs/sha256:12"), Err(TargetError::Digest(_))));
+    assert!(matches!(Target::parse("/v2/a/manifests/.x"), Err(TargetError::Tag(_))));
+    assert!(matches!(Target::parse("/v2/a/blobs/uploads/17"), Err(TargetError::Session(_))));
 }
 
 #[rstest]
@@ -83,6 +76,8 @@ fn a_path_of_the_right_form_says_which_part_is_wrong() {
 #[case("bytes=-30", Some((0, 10)))]
 #[case("bytes=8-99", Some((8, 2)))]
 #[case("Bytes=0-0", Some((0, 1)))]
+#[case("bytes=8-99999999999999999999999", Some((8, 2)))]
+#[case("bytes=-99999999999999999999999", Some((0, 10)))]
 fn a_range_is_resolved_against_ten_bytes(#[case] header: &str, #[case] expected: Option<(u64, u64)>) {
     let span = ByteRange::parse(header).unwrap().resolve(10).ok();
     assert_eq!(span.map(|span| (span.first, span.length)), expected);
@@ -92,6 +87,7 @@ fn a_range_is_resolved_against_ten_bytes(#[case] header: &str, #[case] expected:
 #[case("bytes=10-")]
 #[case("bytes=10-20")]
 #[case("bytes=-0")]
+#[case("bytes=99999999999999999999999-")]
 fn a_range_outside_of_the_blob_is_unsatisfiable(#[case] header: &str) {
     assert!(ByteRange::parse(header).unwrap().resolve(10).is_err());
 }
@@ -103,6 +99,10 @@ fn a_range_outside_of_the_blob_is_unsatisfiable(#[case] header: &str) {
 #[case("bytes=a-b")]
 #[case("bytes")]
 #[case("bytes=-")]
+#[case("bytes=+1-2")]
+#[case("bytes=1-+2")]
+#[case("bytes=--2")]
+#[case("")]
 fn a_range_of_another_form_is_ignored(#[case] header: &str) {
     assert_eq!(ByteRange::parse(header), None);
 }
@@ -115,7 +115,49 @@ fn nothing_of_an_empty_blob_can_be_asked_for() {
     assert_eq!(Span::whole(0).last(), 0);
 }
 
+fn target() -> impl Strategy<Value = Target> {
+    // The words of the grammar are good components of a name.
+    let component = "blobs|uploads|manifests|tags|list|v2|[a-z0-9]{1,6}([._-][a-z0-9]{1,6}){0,2}";
+    let name = proptest::collection::vec(component, 1..5)
+        .prop_map(|components| components.join("/").parse::<RepositoryName>().unwrap());
+    let digest = any::<[u8; 4]>().prop_map(|bytes| Digest::of_sha256(&bytes));
+    let session = any::<u128>()
+        .prop_map(|number| format!("{number:032x}"))
+        .prop_map(|hex| [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+        .prop_map(|text| text.parse::<SessionId>().unwrap());
+    let tag =
+        "list|uploads|[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|text| text.parse::<Reference>().unwrap());
+
+    prop_oneof![
+        Just(Target::Base),
+        Just(Target::Catalog),
+        (name.clone(), digest.clone()).prop_map(|(name, digest)| Target::Blob(name, digest)),
+        name.clone().prop_map(Target::Uploads),
+        (name.clone(), session).prop_map(|(name, session)| Target::Upload(name, session)),
+        (name.clone(), tag).prop_map(|(name, tag)| Target::Manifest(name, tag)),
+        (name.clone(), digest).prop_map(|(name, digest)| Target::Manifest(name, Reference::Digest(digest))),
+        name.prop_map(Target::Tags),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn every_target_is_printed_as_the_path_that_it_is_read_from(target in target()) {
+        let path = target.to_string();
+        prop_assert_eq!(Target::parse(&path), Ok(target.clone()));
+        let escaped = path.replace(':', "%3a").replace('.', "%2E");
+        prop_assert_eq!(Target::parse(&escaped), Ok(target));
+    }
+
+    #[test]
+    fn no_header_and_no_path_makes_it_panic(text: String, size: u64) {
+        let _ = Target::parse(&text);
+        let _ = Target::parse(&format!("/v2/{text}"));
+        for header in [text.clone(), format!("bytes={text}")] {
+            let _ = ByteRange::parse(&header).map(|range| range.resolve(size));
+        }
+    }
+
     #[test]
     fn a_resolved_range_lies_within_the_blob(first: u64, last: Option<u64>, size: u64) {
         for header in [
