@@ -1,1 +1,15 @@
-//! service-kit
+//! What every process needs and no domain needs: configuration, telemetry, shutdown, HTTP and gRPC, the clock
+//! and randomness. It knows nothing of registries.
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod failpoint;
+pub mod grpc;
+pub mod http;
+pub mod process;
+pub mod random;
+pub mod readiness;
+pub mod request_id;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,51 @@
+//! Durations as people write them: `30s`, `5m`, `1h 30m`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serializer, de};
+
+/// For `#[serde(with = "service_kit::config::humane")]` on a `Duration`.
+pub mod humane {
+    use super::{Deserialize, Deserializer, Duration, Serializer, parse, print};
+
+    /// Reads `30s`, `5m`, `1h 30m`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        parse(&String::deserialize(deserializer)?)
+    }
+
+    /// Writes what [`deserialize`] reads.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&print(*duration))
+    }
+}
+
+/// For `#[serde(default, with = "service_kit::config::humane_option")]` on an `Option<Duration>`.
+pub mod humane_option {
+    use super::{Deserialize, Deserializer, Duration, Serializer, parse, print};
+
+    /// Reads `30s`, `5m`, `1h 30m`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
+    }
+
+    /// Writes what [`deserialize`] reads.
+    #[allow(clippy::ref_option, reason = "serde passes the field")]
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => serializer.serialize_str(&print(*duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
+fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
+    let duration = text.parse::<SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok());
+    duration
+        .ok_or_else(|| E::custom(format!("{text:?} is not a duration such as \"30s\", \"5m\" or \"1h 30m\"")))
+}
+
+fn print(duration: Duration) -> String {
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+}

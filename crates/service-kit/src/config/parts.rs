@@ -1,0 +1,220 @@
+//! The sections that several services share.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    humane,
+    secret::{SecretError, given_secret, long_enough},
+};
+
+const SERVICE_TOKEN: &str = "service_token";
+
+/// A service token of fewer bytes is refused.
+const SERVICE_TOKEN_LENGTH: usize = 16;
+
+/// Where a server listens: an IP address and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ListenAddress(pub SocketAddr);
+
+impl FromStr for ListenAddress {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text where standard error is a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// One JSON object a line, for machines.
+    Json,
+    /// Plain text, for people.
+    Text,
+}
+
+/// What a process tells about itself, and to whom.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// The least level that is logged, or directives as `info,h2=warn`.
+    pub log_level: String,
+    /// The OTLP/gRPC receiver of traces, as `http://127.0.0.1:4317`. None: no traces leave the process.
+    pub otlp_endpoint: Option<String>,
+    /// The name of the process in traces and metrics.
+    pub service_name: String,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log_format: LogFormat::default(),
+            log_level: "info".to_owned(),
+            otlp_endpoint: None,
+            service_name: "bucket".to_owned(),
+        }
+    }
+}
+
+/// The port for probes and metrics.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Where it listens. None: there is no such port.
+    pub listen: Option<SocketAddr>,
+}
+
+/// A gRPC port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "GivenServer")]
+pub struct GrpcServerConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What a caller must know. Given as `service_token` or `service_token_file`.
+    pub service_token: SecretString,
+    /// Calls at work at one time; above it callers are told to come back. 1024 by default.
+    pub max_concurrent_requests: usize,
+    /// How long a unary call may take, whatever its caller allows. 30 s by default.
+    pub request_timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenServer {
+    listen: SocketAddr,
+    service_token: Option<SecretString>,
+    service_token_file: Option<PathBuf>,
+    #[serde(default = "default_concurrency")]
+    max_concurrent_requests: usize,
+    #[serde(default = "default_timeout", with = "humane")]
+    request_timeout: Duration,
+}
+
+impl TryFrom<GivenServer> for GrpcServerConfig {
+    type Error = SecretError;
+
+    fn try_from(given: GivenServer) -> Result<Self, Self::Error> {
+        Ok(Self {
+            listen: given.listen,
+            service_token: service_token(given.service_token, given.service_token_file)?,
+            max_concurrent_requests: given.max_concurrent_requests,
+            request_timeout: given.request_timeout,
+        })
+    }
+}
+
+/// Another service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "GivenClient")]
+pub struct GrpcClientConfig {
+    /// Its replicas, each used in turn.
+    pub urls: Vec<GrpcUrl>,
+    /// What this process must know. Given as `service_token` or `service_token_file`.
+    pub service_token: SecretString,
+    /// How long a unary call may take. 10 s by default.
+    pub deadline: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenClient {
+    urls: Vec<GrpcUrl>,
+    service_token: Option<SecretString>,
+    service_token_file: Option<PathBuf>,
+    #[serde(default = "default_deadline", with = "humane")]
+    deadline: Duration,
+}
+
+/// Why this is no way to reach a service.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientConfigError {
+    /// Nowhere to go.
+    #[error("`urls` is empty")]
+    NoUrls,
+    /// The service token cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl TryFrom<GivenClient> for GrpcClientConfig {
+    type Error = ClientConfigError;
+
+    fn try_from(given: GivenClient) -> Result<Self, Self::Error> {
+        if given.urls.is_empty() {
+            return Err(ClientConfigError::NoUrls);
+        }
+        let service_token = service_token(given.service_token, given.service_token_file)?;
+        Ok(Self { urls: given.urls, service_token, deadline: given.deadline })
+    }
+}
+
+/// Where a replica listens: `http://host:port` or `unix:/path`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct GrpcUrl(String);
+
+/// Why a text is no [`GrpcUrl`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is neither http://host:port nor unix:/path")]
+pub struct GrpcUrlError(String);
+
+impl GrpcUrl {
+    /// The url as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for GrpcUrl {
+    type Error = GrpcUrlError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let socket =
+            text.strip_prefix("unix:").is_some_and(|path| path.trim_start_matches("//").starts_with('/'));
+        let uri = text.parse::<http::Uri>().ok();
+        let host = uri
+            .is_some_and(|uri| uri.scheme_str() == Some("http") && uri.port().is_some() && uri.path() == "/");
+        if socket || host { Ok(Self(text)) } else { Err(GrpcUrlError(text)) }
+    }
+}
+
+impl FromStr for GrpcUrl {
+    type Err = GrpcUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+fn service_token(token: Option<SecretString>, file: Option<PathBuf>) -> Result<SecretString, SecretError> {
+    let token = given_secret(SERVICE_TOKEN, token, file)?;
+    long_enough(SERVICE_TOKEN, token, SERVICE_TOKEN_LENGTH)
+}
+
+const fn default_concurrency() -> usize {
+    1024
+}
+
+const fn default_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+
+const fn default_deadline() -> Duration {
+    Duration::from_secs(10)
+}

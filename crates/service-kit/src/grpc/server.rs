@@ -1,0 +1,150 @@
+//! A gRPC port: the routes of a service behind the gate, with health and reflection.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, select};
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::{
+    CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+    deadline::Unary, gate::Gate, reflected,
+};
+use crate::{
+    config::GrpcServerConfig,
+    http::connection::{Patience, Port},
+    random::Ulids,
+    readiness::Readiness,
+    shutdown::Shutdown,
+};
+
+/// Callers are services: each has one connection, or a few.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// What a port asks of its callers, and what it gives them.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// What a caller must know.
+    pub service_token: SecretString,
+    /// Calls at work at one time.
+    pub max_concurrent: usize,
+    /// How long a unary call may take, whatever its caller allows.
+    pub request_timeout: Duration,
+    /// Where the ids of requests that come without one are from.
+    pub ids: Arc<Ulids>,
+}
+
+impl From<&GrpcServerConfig> for ServerOptions {
+    fn from(config: &GrpcServerConfig) -> Self {
+        Self {
+            service_token: config.service_token.clone(),
+            max_concurrent: config.max_concurrent_requests,
+            request_timeout: config.request_timeout,
+            ids: Arc::new(Ulids::system()),
+        }
+    }
+}
+
+/// Why there is no port.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The descriptor set is none.
+    #[error("the descriptor set cannot be read: {0}")]
+    Descriptors(#[from] prost::DecodeError),
+    /// Reflection cannot be made from it.
+    #[error("the descriptor set cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A gRPC port in the making.
+pub struct Server {
+    routes: Routes,
+    options: ServerOptions,
+    descriptors: Vec<&'static [u8]>,
+    readiness: Readiness,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Server").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A port for `routes`.
+    pub fn new(routes: Routes, options: ServerOptions) -> Self {
+        Self { routes, options, descriptors: Vec::new(), readiness: Readiness::new() }
+    }
+
+    /// Shows the services of an encoded descriptor set by reflection, and limits the time of their unary calls.
+    #[must_use]
+    pub fn described_by(mut self, descriptors: &'static [u8]) -> Self {
+        self.descriptors.push(descriptors);
+        self
+    }
+
+    /// Says that it serves only while all parts of `readiness` are up.
+    #[must_use]
+    pub fn ready_with(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
+        self
+    }
+
+    /// Answers on `listener` until the shutdown begins. Connections are tasks of the shutdown.
+    ///
+    /// # Errors
+    /// The descriptor set cannot be read.
+    pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) -> Result<(), ServerError> {
+        let unary = Unary::described(&self.descriptors)?;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let routes = reflected::add_to(self.routes.add_service(health), &self.descriptors)?;
+        shutdown.spawn(report(reporter, self.readiness, shutdown.clone()));
+
+        port(routes, self.options, unary).accept(listener, MAX_CONNECTIONS, shutdown).await;
+        Ok(())
+    }
+}
+
+/// The port without a listener, health and reflection.
+pub(super) fn port(routes: Routes, options: ServerOptions, unary: Unary) -> Port<Gate> {
+    let protocol = protocol(options.max_concurrent);
+    let answer = Gate::new(routes, options, unary);
+    // Idle connections are kept, and dead ones found by HTTP/2's own pings.
+    Port { protocol, patience: Patience::default(), answer }
+}
+
+fn protocol(max_concurrent: usize) -> Builder<TokioExecutor> {
+    let mut protocol = Builder::new(TokioExecutor::new()).http2_only();
+    // One caller may use all places, and must hear when there are no more instead of waiting for a stream.
+    let streams = u32::try_from(max_concurrent).unwrap_or(u32::MAX).saturating_add(64);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .max_frame_size(FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(streams)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    protocol
+}
+
+/// Tells health what readiness says, and at shutdown that nothing new is served.
+async fn report(reporter: HealthReporter, readiness: Readiness, shutdown: Shutdown) {
+    let mut changes = readiness.watch();
+    loop {
+        let serving = changes.borrow_and_update().is_empty();
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        reporter.set_service_status("", status).await;
+        select! {
+            () = shutdown.stopping() => break,
+            next = changes.changed() => if next.is_err() { break },
+        }
+    }
+    reporter.set_service_status("", ServingStatus::NotServing).await;
+}

@@ -1,0 +1,88 @@
+//! The one log line of a request, written when its answer has ended or was cut off.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
+
+use super::{super::admission::Place, super::body::Follow, ClientAddress};
+use crate::request_id::RequestId;
+
+pub(super) struct Line {
+    method: Method,
+    path: String,
+    client: ClientAddress,
+    id: RequestId,
+    start: Instant,
+    status: Option<StatusCode>,
+    bytes: usize,
+    /// What the answer announces, if it does: hyper drops a body with its last byte, before its end is seen.
+    announced: Option<usize>,
+    end: End,
+    place: Option<Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Complete,
+    CutOff,
+}
+
+impl Line {
+    pub(super) fn new(request: &Request<Body>, client: ClientAddress, id: &RequestId) -> Self {
+        Self {
+            method: request.method().clone(),
+            // Without the query: it may hold what nobody should read.
+            path: request.uri().path().to_owned(),
+            client,
+            id: id.clone(),
+            start: Instant::now(),
+            status: None,
+            bytes: 0,
+            announced: None,
+            end: End::CutOff,
+            place: None,
+        }
+    }
+
+    /// Keeps a place among the requests at work until the end of the answer.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    pub(super) fn answered(&mut self, answer: &Response<Body>) {
+        self.status = Some(answer.status());
+        let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        self.announced = length.and_then(|length| length.parse().ok());
+    }
+}
+
+impl Follow for Line {
+    fn data(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if Some(self.bytes) == self.announced {
+            self.end = End::Complete;
+        }
+    }
+
+    fn finished(&mut self) {
+        self.end = End::Complete;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        drop(self.place.take());
+        tracing::info!(
+            request_id = %self.id,
+            method = %self.method,
+            path = self.path,
+            status = self.status.map_or(0, |status| status.as_u16()),
+            bytes = self.bytes,
+            milliseconds = self.start.elapsed().as_millis(),
+            client = %self.client.0,
+            end = ?self.end,
+            "request"
+        );
+    }
+}
