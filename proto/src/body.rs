@@ -64,11 +64,17 @@ body_message!(AppendRequest, append_request, AppendHeader);
 body_message!(FinishRequest, finish_request, FinishHeader);
 
 /// The messages that carry `header` and `body`; without an end if the body fails.
-pub(crate) fn sent<M: BodyMessage>(header: M::Header, body: ByteStream) -> impl Stream<Item = M> + Send + 'static {
+pub(crate) fn sent<M: BodyMessage>(
+    header: M::Header,
+    body: ByteStream,
+) -> impl Stream<Item = M> + Send + 'static {
     let data = pieces(body).map_ok(M::data);
     let end = stream::once(ready(Ok(M::end())));
 
-    stream::once(ready(Ok(M::header(header)))).chain(data).chain(end).scan((), |(), message| ready(message.ok()))
+    stream::once(ready(Ok(M::header(header))))
+        .chain(data)
+        .chain(end)
+        .scan((), |(), message| ready(message.ok()))
 }
 
 /// The same bytes, in pieces that fit into messages.
@@ -93,7 +99,9 @@ where
     S: Stream<Item = Result<M, Status>> + Send + Unpin + 'static,
 {
     let first = messages.next().await.transpose()?.and_then(M::said);
-    let Some(Said::Header(header)) = first else { return Err(BadField::Absent { field: "header" }.into()) };
+    let Some(Said::Header(header)) = first else {
+        return Err(BadField::Absent { field: "header" }.into());
+    };
 
     let body = stream::unfold(Some(messages), |messages| async move {
         let mut messages = messages?;
@@ -110,7 +118,10 @@ where
 }
 
 /// The messages of an answer that streams `body`, which begins with `header`.
-pub(crate) fn opened(header: wire::OpenHeader, body: ByteStream) -> impl Stream<Item = Result<wire::OpenResponse, Status>> + Send + 'static {
+pub(crate) fn opened(
+    header: wire::OpenHeader,
+    body: ByteStream,
+) -> impl Stream<Item = Result<wire::OpenResponse, Status>> + Send + 'static {
     use wire::open_response::Message;
 
     let header = stream::once(ready(Ok(Message::Header(header))));
@@ -123,29 +134,27 @@ pub(crate) fn counted<S>(messages: S, length: u64) -> ByteStream
 where
     S: Stream<Item = Result<wire::OpenResponse, Status>> + Send + Unpin + 'static,
 {
-    use wire::open_response::Message;
-
-    Box::pin(stream::unfold(Some((messages, length)), |state| async move {
-        let (mut messages, missing) = state?;
-        let data = match messages.next().await {
-            Some(Ok(wire::OpenResponse { message: Some(Message::Data(data)) })) => data,
-            None if missing == 0 => return None,
-            other => return Some((Err(interrupted(other, missing)), None)),
+    let body = stream::try_unfold((messages, length), |(mut messages, missing)| async move {
+        let Some(message) = messages.next().await else {
+            return if missing == 0 { Ok(None) } else { Err(interrupted("it ended", missing)) };
         };
 
-        match missing.checked_sub(data.len() as u64) {
-            Some(missing) => Some((Ok(data), Some((messages, missing)))),
-            None => Some((Err(StreamError::Source), None)),
-        }
-    }))
+        let data = data_of(message).map_err(|why| interrupted(&why, missing))?;
+        let left = missing.checked_sub(data.len() as u64);
+        let missing = left.ok_or_else(|| interrupted("more came than was announced", missing))?;
+        Ok(Some((data, (messages, missing))))
+    });
+    Box::pin(body)
 }
 
-fn interrupted(last: Option<Result<wire::OpenResponse, Status>>, missing: u64) -> StreamError {
-    let said = match &last {
-        Some(Err(status)) => status.message(),
-        Some(Ok(_)) => "a message that is no data",
-        None => "the end",
-    };
-    tracing::warn!(missing, said, "a blob was cut short on its way from the blob service");
+fn data_of(message: Result<wire::OpenResponse, Status>) -> Result<Bytes, String> {
+    match message.map_err(|status| status.to_string())?.message {
+        Some(wire::open_response::Message::Data(data)) => Ok(data),
+        _ => Err("a message came that is no data".to_owned()),
+    }
+}
+
+fn interrupted(why: &str, missing: u64) -> StreamError {
+    tracing::warn!(why, missing, "a blob was cut short on its way from the blob service");
     StreamError::Source
 }

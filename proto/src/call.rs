@@ -1,10 +1,10 @@
-//! What all calls have in common: how large their messages may be, how an answer is written, and how it is
-//! read back.
+//! What all calls have in common: how large their messages may be, how long they may take, and how an answer
+//! is read.
 
 use std::{borrow::Cow, time::Duration};
 
 use tokio::time::timeout;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
 use crate::{
     convert::BadField,
@@ -19,10 +19,6 @@ pub(crate) const MAX_METADATA_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a server's method returns.
 pub(crate) type Answer<M> = Result<Response<M>, Status>;
-
-pub(crate) fn answer<M>(message: M) -> Answer<M> {
-    Ok(Response::new(message))
-}
 
 /// Reads an answer. One that cannot be read is as good as none.
 pub(crate) fn concluded<M, T, E: Failure>(
@@ -39,24 +35,6 @@ pub(crate) fn concluded<M, T, E: Failure>(
 pub(crate) fn unreadable<E: Failure>(attempted: &'static str, bad: &BadField) -> E {
     tracing::warn!(attempted, %bad, "the answer of another service cannot be read");
     E::unavailable(Cow::Owned(format!("reading the answer of {attempted}")))
-}
-
-/// Reads an answer that says only that it was done.
-#[allow(clippy::unnecessary_wraps)] // a reader as `concluded` takes it
-pub(crate) fn done<M>(_: M) -> Result<(), BadField> {
-    Ok(())
-}
-
-/// A request that the other side may give up after `deadline`, as this side does.
-pub(crate) fn unary<M>(message: M, deadline: Duration) -> Request<M> {
-    let mut request = Request::new(message);
-    request.set_timeout(deadline);
-    request
-}
-
-/// A request without a deadline: how long it takes depends on how long its body is.
-pub(crate) fn streaming<M>(message: M) -> Request<M> {
-    Request::new(message)
 }
 
 /// Waits for `call`, but not longer than `deadline`.
@@ -80,21 +58,23 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_is_unavailable() {
         let concluded: Result<(), BlobError> =
-            concluded("opening a blob", answer(()), |()| Err(BadField::Absent { field: "span" }));
+            concluded("opening a blob", Ok(Response::new(())), |()| Err(BadField::Absent { field: "span" }));
 
         assert_eq!(concluded, Err(unavailable("reading the answer of opening a blob")));
     }
 
     #[test]
     fn no_answer_is_unavailable() {
-        let concluded: Result<(), BlobError> = concluded("opening a blob", Err(Status::aborted("gone")), done::<()>);
+        let concluded: Result<(), BlobError> =
+            concluded("opening a blob", Err(Status::aborted("gone")), |()| Ok(()));
 
         assert_eq!(concluded, Err(unavailable("opening a blob")));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_given_up() {
-        let status = within(Duration::from_secs(5), std::future::pending::<Result<(), Status>>()).await.unwrap_err();
+        let status =
+            within(Duration::from_secs(5), std::future::pending::<Result<(), Status>>()).await.unwrap_err();
 
         assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
     }

@@ -16,8 +16,15 @@ mod stream;
 
 pub use stream::{ByteStream, StreamError, empty_stream, stream_of};
 
-/// The file descriptor set of all contracts, for gRPC reflection and for comparing releases.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+/// File descriptor sets for gRPC reflection, one for each process: with the services that it offers.
+pub mod descriptors {
+    /// Of the auth process.
+    pub const AUTH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/auth.binpb"));
+    /// Of the blob process.
+    pub const BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob.binpb"));
+    /// Of the metadata process.
+    pub const METADATA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/metadata.binpb"));
+}
 
 #[allow(clippy::pedantic, missing_debug_implementations, unreachable_pub, missing_docs)] // generated
 mod wire {

@@ -45,8 +45,12 @@ pub(crate) fn status_of<E: Failure>(error: E) -> Status {
 }
 
 fn details_of<E: Failure>(error: &E) -> Option<ErrorDetails> {
-    let Ok(Value::Object(mut fields)) = serde_json::to_value(error) else { return None };
-    let Some(Value::String(reason)) = fields.remove(REASON) else { return None };
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(error) else {
+        return None;
+    };
+    let Some(Value::String(reason)) = fields.remove(REASON) else {
+        return None;
+    };
 
     let metadata: HashMap<String, String> =
         fields.into_iter().map(|(field, value)| (field, value.to_string())).collect();

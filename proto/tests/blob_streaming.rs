@@ -1,6 +1,8 @@
 //! Blob bytes over real HTTP/2 in memory: what is cut arrives as cut, what fails early fails as itself, and
 //! a truncated answer never looks like a whole one.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests, as in tests
+
 use std::{
     future::ready,
     sync::{Arc, Mutex},
@@ -15,7 +17,8 @@ use oci::{SessionId, Span};
 use proto::{
     ByteStream, StreamError,
     blob::{
-        Append, Appended, BlobClient, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened, Part, server,
+        Append, Appended, BlobClient, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened,
+        Part, server,
     },
     empty_stream, stream_of,
 };
@@ -23,8 +26,7 @@ use service_kit::grpc::in_memory;
 use tokio::sync::Semaphore;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-const LOCATOR: &str =
-    "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
+const LOCATOR: &str = "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const SESSION: &str = "e7c5d8a0-55f5-4f0f-9f61-0f1d8b3e6a11";
 const GENERATION: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const KIB: usize = 1024;
@@ -65,7 +67,9 @@ impl Scripted {
             if let Some((_, error)) = self.failure.as_ref().filter(|(after, _)| received >= *after) {
                 return Err(error.clone());
             }
-            let Some(chunk) = body.next().await else { return Ok(Ended::Complete) };
+            let Some(chunk) = body.next().await else {
+                return Ok(Ended::Complete);
+            };
             self.chunks.lock().unwrap().push(chunk.clone());
             match chunk {
                 Ok(chunk) => received += chunk.len(),
@@ -113,7 +117,7 @@ impl Blobs for Scripted {
     }
 
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {
-        Err(BlobError::PartMissing { session: session.clone(), offset: 1 })
+        Err(BlobError::PartMissing { session: *session, offset: 1 })
     }
 }
 
@@ -263,8 +267,16 @@ async fn an_early_error_comes_back_as_itself_while_the_body_goes_on() {
         let client = over_grpc(&far).await;
 
         for _ in 0..50 {
-            assert_eq!(client.append(append(), endless()).await, Err(no_space.clone()), "after {after} bytes");
-            assert_eq!(client.finish(finish(), endless()).await, Err(no_space.clone()), "after {after} bytes");
+            assert_eq!(
+                client.append(append(), endless()).await,
+                Err(no_space.clone()),
+                "after {after} bytes"
+            );
+            assert_eq!(
+                client.finish(finish(), endless()).await,
+                Err(no_space.clone()),
+                "after {after} bytes"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The largest errors and messages of the metadata contracts fit through real HTTP/2.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests, as in tests
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -38,7 +40,12 @@ impl Repositories for Scripted {
         Err(self.error.clone())
     }
 
-    async fn delete_manifest(&self, _: &RepositoryName, _: &Reference, _: &Actor) -> Result<(), RepositoryError> {
+    async fn delete_manifest(
+        &self,
+        _: &RepositoryName,
+        _: &Reference,
+        _: &Actor,
+    ) -> Result<(), RepositoryError> {
         Err(self.error.clone())
     }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use service_kit::grpc::GrpcChannel;
+use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{Auth, AuthError, IssuedToken, TokenRequest, VerificationKey};
 use crate::{
-    call::{MAX_MESSAGE_BYTES, concluded, unary},
+    call::{MAX_MESSAGE_BYTES, concluded},
     convert::{Wire as _, read_all},
     wire::{self, auth_service_client::AuthServiceClient},
 };

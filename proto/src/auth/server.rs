@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_kit::grpc::Routes;
-use tonic::Request;
+use tonic::{Request, Response};
 
 use super::{Auth, TokenRequest};
 use crate::{
-    call::{Answer, MAX_MESSAGE_BYTES, answer},
+    call::{Answer, MAX_MESSAGE_BYTES},
     convert::{Wire as _, written_all},
     status::status_of,
     wire::{
@@ -33,11 +33,11 @@ impl AuthService for Server {
         let request = TokenRequest::from_message(request.into_inner())?;
 
         let issued = self.0.token(request).await.map_err(status_of)?;
-        answer(issued.to_message())
+        Ok(Response::new(issued.to_message()))
     }
 
     async fn keys(&self, _: Request<wire::KeysRequest>) -> Answer<wire::KeysResponse> {
         let keys = self.0.keys().await.map_err(status_of)?;
-        answer(wire::KeysResponse { keys: written_all(&keys) })
+        Ok(Response::new(wire::KeysResponse { keys: written_all(&keys) }))
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oci::{SessionId, Span};
-use service_kit::grpc::GrpcChannel;
+use service_kit::grpc::{GrpcChannel, streaming, unary};
 
 use super::{Append, Appended, BlobError, Blobs, Finish, Finished, Grant, Opened};
 use crate::{
     ByteStream, body,
-    call::{self, MAX_MESSAGE_BYTES, concluded, done, streaming, unary},
+    call::{self, MAX_MESSAGE_BYTES, concluded},
     convert::{BadField, Wire as _, read},
     status::error_of,
     wire::{self, blob_service_client::BlobServiceClient, open_response::Message},
@@ -50,15 +50,17 @@ impl Blobs for BlobClient {
 
     async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
         let attempted = "opening a blob";
-        let message = wire::OpenRequest { grant: Some(grant.to_message()), span: span.as_ref().map(Span::to_message) };
+        let message =
+            wire::OpenRequest { grant: Some(grant.to_message()), span: span.as_ref().map(Span::to_message) };
         let mut service = self.service.clone();
         let call = async {
             let mut messages = service.open(streaming(message)).await?.into_inner();
             let first = messages.message().await?;
             Ok((first, messages))
         };
-        let (first, messages) =
-            call::within(self.deadline, call).await.map_err(|status| error_of::<BlobError>(attempted, &status))?;
+        let (first, messages) = call::within(self.deadline, call)
+            .await
+            .map_err(|status| error_of::<BlobError>(attempted, &status))?;
 
         let span = announced(first).map_err(|bad| call::unreadable::<BlobError>(attempted, &bad))?;
         Ok(Opened { span, body: body::counted(messages, span.length) })
@@ -68,7 +70,7 @@ impl Blobs for BlobClient {
         let message = wire::DiscardRequest { session: session.to_string() };
         let answer = self.service.clone().discard(unary(message, self.deadline)).await;
 
-        concluded("discarding an upload", answer, done)
+        concluded("discarding an upload", answer, |_| Ok(()))
     }
 }
 

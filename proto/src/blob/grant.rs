@@ -50,7 +50,13 @@ impl GrantKey {
     }
 
     /// Grants reading `locator` for `repository` until `expires`.
-    pub fn grant(&self, locator: Locator, repository: RepositoryName, size_bytes: u64, expires: Timestamp) -> Grant {
+    pub fn grant(
+        &self,
+        locator: Locator,
+        repository: RepositoryName,
+        size_bytes: u64,
+        expires: Timestamp,
+    ) -> Grant {
         let mut grant = Grant { locator, repository, size_bytes, expires, mac: [0; 32] };
         let tag = hmac::sign(&self.0, &signed_text(&grant));
         grant.mac.copy_from_slice(tag.as_ref());

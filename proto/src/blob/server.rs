@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use oci::Span;
 use service_kit::grpc::Routes;
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{Append, Blobs, Finish};
 use crate::{
     body,
-    call::{Answer, MAX_MESSAGE_BYTES, answer},
+    call::{Answer, MAX_MESSAGE_BYTES},
     convert::{Wire as _, parsed, read},
     status::status_of,
     wire::{
@@ -39,7 +39,7 @@ impl BlobService for Server {
         let append = Append::from_message(header)?;
 
         let appended = self.0.append(append, body).await.map_err(status_of)?;
-        answer(wire::AppendResponse { appended: Some(appended.to_message()) })
+        Ok(Response::new(wire::AppendResponse { appended: Some(appended.to_message()) }))
     }
 
     async fn finish(&self, request: Request<Streaming<wire::FinishRequest>>) -> Answer<wire::FinishResponse> {
@@ -47,7 +47,7 @@ impl BlobService for Server {
         let finish = Finish::from_message(header)?;
 
         let finished = self.0.finish(finish, last).await.map_err(status_of)?;
-        answer(finished.to_message())
+        Ok(Response::new(finished.to_message()))
     }
 
     async fn open(&self, request: Request<wire::OpenRequest>) -> Answer<Self::OpenStream> {
@@ -57,13 +57,13 @@ impl BlobService for Server {
 
         let opened = self.0.open(&grant, span).await.map_err(status_of)?;
         let header = wire::OpenHeader { span: Some(opened.span.to_message()) };
-        answer(Box::pin(body::opened(header, opened.body)))
+        Ok(Response::new(Box::pin(body::opened(header, opened.body))))
     }
 
     async fn discard(&self, request: Request<wire::DiscardRequest>) -> Answer<wire::DiscardResponse> {
         let session = parsed("session", &request.into_inner().session)?;
 
         self.0.discard(&session).await.map_err(status_of)?;
-        answer(wire::DiscardResponse {})
+        Ok(Response::new(wire::DiscardResponse {}))
     }
 }

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use oci::RepositoryName;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{BadField, Wire, bytes_32, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read_all, timestamp, written_all};
+use super::{
+    BadField, Wire, bytes_32, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read_all,
+    timestamp, written_all,
+};
 use crate::{
     auth::{KeyId, VerificationKey},
     metadata::{
@@ -109,7 +112,8 @@ impl Wire for SigningKey {
 
     fn from_message(message: wire::SigningKey) -> Result<Self, BadField> {
         let wire::SigningKey { id, public_key, sealed_private_key, created_ms } = message;
-        let verification = VerificationKey { id: KeyId(id), public_key: bytes_32("public_key", &public_key)? };
+        let verification =
+            VerificationKey { id: KeyId(id), public_key: bytes_32("public_key", &public_key)? };
         Ok(Self { verification, sealed_private_key, created: timestamp("created_ms", created_ms)? })
     }
 }

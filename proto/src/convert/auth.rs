@@ -16,7 +16,10 @@ impl Wire for Credentials {
     type Message = wire::Credentials;
 
     fn to_message(&self) -> wire::Credentials {
-        wire::Credentials { username: self.username.clone(), password: self.password.expose_secret().to_owned() }
+        wire::Credentials {
+            username: self.username.clone(),
+            password: self.password.expose_secret().to_owned(),
+        }
     }
 
     fn from_message(message: wire::Credentials) -> Result<Self, BadField> {

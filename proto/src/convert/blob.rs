@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use oci::Span;
 
-use super::{BadField, Wire, bytes_32, enumeration, parsed, parsed_option, printed, read_all, timestamp, written_all};
+use super::{
+    BadField, Wire, bytes_32, enumeration, parsed, parsed_option, printed, read_all, timestamp, written_all,
+};
 use crate::{
     blob::{Append, Appended, Ended, Finish, Finished, Grant, HashState, Part},
     wire,

@@ -149,7 +149,10 @@ pub(crate) fn tags_request(repository: &RepositoryName, page: &PageRequest<Tag>)
     wire::TagsRequest { repository: repository.to_string(), after, limit }
 }
 
-pub(crate) fn repositories_request(viewer: Viewer, page: &PageRequest<RepositoryName>) -> wire::RepositoriesRequest {
+pub(crate) fn repositories_request(
+    viewer: Viewer,
+    page: &PageRequest<RepositoryName>,
+) -> wire::RepositoriesRequest {
     let (after, limit) = page_fields(page);
     wire::RepositoriesRequest { viewer: viewer.to_message(), after, limit }
 }

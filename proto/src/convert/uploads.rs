@@ -1,6 +1,9 @@
 //! Upload sessions, and who acts on them, as messages.
 
-use super::{BadField, Wire, address, enumeration, parsed, parsed_option, printed, read, read_all, subject, timestamp, written_all};
+use super::{
+    BadField, Wire, address, enumeration, parsed, parsed_option, printed, read, read_all, subject, timestamp,
+    written_all,
+};
 use crate::{
     blob::HashState,
     metadata::{
@@ -122,7 +125,10 @@ impl Wire for Held {
     type Message = wire::HoldResponse;
 
     fn to_message(&self) -> wire::HoldResponse {
-        wire::HoldResponse { session: Some(self.session.to_message()), locator: printed(self.locator.as_ref()) }
+        wire::HoldResponse {
+            session: Some(self.session.to_message()),
+            locator: printed(self.locator.as_ref()),
+        }
     }
 
     fn from_message(message: wire::HoldResponse) -> Result<Self, BadField> {

@@ -38,7 +38,11 @@ pub trait Repositories: Send + Sync + 'static {
     ///
     /// # Errors
     /// `ManifestUnknown`; `NameUnknown`; `Unavailable`.
-    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError>;
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError>;
 
     /// Stores a manifest and moves tags to it: all or nothing, durable when it returns. Repeating it is no error.
     ///
@@ -61,7 +65,11 @@ pub trait Repositories: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NameUnknown`; `Unavailable`.
-    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError>;
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: &PageRequest<Tag>,
+    ) -> Result<Page<Tag>, RepositoryError>;
 
     /// The repositories that `viewer` may see, in ASCII order of their names.
     ///

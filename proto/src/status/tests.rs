@@ -7,8 +7,7 @@ use crate::blob::GrantRefused;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const OTHER_SHA256: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
-const LOCATOR: &str =
-    "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
+const LOCATOR: &str = "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const SESSION: &str = "e7c5d8a0-55f5-4f0f-9f61-0f1d8b3e6a11";
 
 fn parse<T: std::str::FromStr<Err: Debug>>(text: &str) -> T {

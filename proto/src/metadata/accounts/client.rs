@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use service_kit::grpc::GrpcChannel;
+use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{AccessFacts, AccessQuestion, Account, AccountError, Accounts, SigningKey};
 use crate::{
-    call::{MAX_METADATA_MESSAGE_BYTES, concluded, done, unary},
+    call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{Wire as _, read_all},
     wire::{self, account_service_client::AccountServiceClient},
 };
@@ -35,7 +35,7 @@ impl Accounts for AccountsClient {
         let message = wire::CreateAccountRequest { account: Some(account.to_message()) };
         let answer = self.service.clone().create_account(unary(message, self.deadline)).await;
 
-        concluded("creating an account", answer, done)
+        concluded("creating an account", answer, |_| Ok(()))
     }
 
     async fn access_facts(&self, question: &AccessQuestion) -> Result<AccessFacts, AccountError> {
@@ -52,7 +52,8 @@ impl Accounts for AccountsClient {
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, AccountError> {
-        let answer = self.service.clone().signing_keys(unary(wire::SigningKeysRequest {}, self.deadline)).await;
+        let answer =
+            self.service.clone().signing_keys(unary(wire::SigningKeysRequest {}, self.deadline)).await;
 
         concluded("reading the signing keys", answer, |answer| read_all(answer.keys))
     }

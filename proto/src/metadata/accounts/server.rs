@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_kit::grpc::Routes;
-use tonic::Request;
+use tonic::{Request, Response};
 
 use super::{AccessQuestion, Accounts};
 use crate::{
-    call::{Answer, MAX_METADATA_MESSAGE_BYTES, answer},
+    call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{Wire as _, read, written_all},
     status::status_of,
     wire::{
@@ -29,18 +29,24 @@ struct Server(Arc<dyn Accounts>);
 
 #[async_trait]
 impl AccountService for Server {
-    async fn create_account(&self, request: Request<wire::CreateAccountRequest>) -> Answer<wire::CreateAccountResponse> {
+    async fn create_account(
+        &self,
+        request: Request<wire::CreateAccountRequest>,
+    ) -> Answer<wire::CreateAccountResponse> {
         let account = read("account", request.into_inner().account)?;
 
         self.0.create_account(&account).await.map_err(status_of)?;
-        answer(wire::CreateAccountResponse {})
+        Ok(Response::new(wire::CreateAccountResponse {}))
     }
 
-    async fn access_facts(&self, request: Request<wire::AccessFactsRequest>) -> Answer<wire::AccessFactsResponse> {
+    async fn access_facts(
+        &self,
+        request: Request<wire::AccessFactsRequest>,
+    ) -> Answer<wire::AccessFactsResponse> {
         let question = AccessQuestion::from_message(request.into_inner())?;
 
         let facts = self.0.access_facts(&question).await.map_err(status_of)?;
-        answer(facts.to_message())
+        Ok(Response::new(facts.to_message()))
     }
 
     async fn found_signing_key(
@@ -50,11 +56,11 @@ impl AccountService for Server {
         let key = read("key", request.into_inner().key)?;
 
         let keys = self.0.found_signing_key(&key).await.map_err(status_of)?;
-        answer(wire::FoundSigningKeyResponse { keys: written_all(&keys) })
+        Ok(Response::new(wire::FoundSigningKeyResponse { keys: written_all(&keys) }))
     }
 
     async fn signing_keys(&self, _: Request<wire::SigningKeysRequest>) -> Answer<wire::SigningKeysResponse> {
         let keys = self.0.signing_keys().await.map_err(status_of)?;
-        answer(wire::SigningKeysResponse { keys: written_all(&keys) })
+        Ok(Response::new(wire::SigningKeysResponse { keys: written_all(&keys) }))
     }
 }

@@ -1,1 +1,106 @@
-//! metadata/accounts suite
+//! What every implementation of `Accounts` does, as tests. `found_signing_key` is tried on a world without keys.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "this module is a test"
+)]
+
+use bytes::Bytes;
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinSet;
+
+use super::{AccessQuestion, AccountError, Role, SigningKey};
+use crate::{
+    auth::{KeyId, VerificationKey},
+    metadata::{
+        Standing, Visibility,
+        uploads::suite::world::{World, account, now, repository},
+    },
+};
+
+/// All cases.
+///
+/// # Panics
+/// If the implementation does not do what the contract says.
+pub async fn run(world: World) {
+    an_account_is_what_was_created(&world).await;
+    of_many_creators_of_one_account_one_succeeds(&world).await;
+    reserved_names_cannot_be_had(&world).await;
+    facts_tell_repositories_in_the_order_asked(&world).await;
+    of_many_founders_one_key_is_kept(&world).await;
+}
+
+async fn an_account_is_what_was_created(world: &World) {
+    let question = AccessQuestion { account: "ac-ann".parse().ok(), repositories: Vec::new() };
+    assert!(world.accounts.access_facts(&question).await.unwrap().account.is_none());
+
+    let mut created = account("ac-ann", Role::Administrator);
+    created.standing = Standing::Disabled;
+    world.accounts.create_account(&created).await.unwrap();
+
+    let found = world.accounts.access_facts(&question).await.unwrap().account.unwrap();
+    assert_eq!((&found.name, found.role, found.standing), (&created.name, created.role, created.standing));
+    assert_eq!(found.password_hash.expose_secret(), created.password_hash.expose_secret());
+    let anonymous = AccessQuestion { account: None, repositories: Vec::new() };
+    assert!(world.accounts.access_facts(&anonymous).await.unwrap().account.is_none());
+}
+
+async fn of_many_creators_of_one_account_one_succeeds(world: &World) {
+    let mut creators = JoinSet::new();
+    for _ in 0..32 {
+        let accounts = world.accounts.clone();
+        creators.spawn(async move { accounts.create_account(&account("ac-race", Role::User)).await });
+    }
+
+    let outcomes = creators.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let taken = AccountError::NameTaken { name: "ac-race".parse().unwrap() };
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().err().is_none_or(|error| *error == taken)));
+}
+
+async fn reserved_names_cannot_be_had(world: &World) {
+    for name in ["v2", "users", "library"] {
+        let reserved = AccountError::NameReserved { name: name.parse().unwrap() };
+        assert_eq!(world.accounts.create_account(&account(name, Role::User)).await.unwrap_err(), reserved);
+    }
+}
+
+async fn facts_tell_repositories_in_the_order_asked(world: &World) {
+    let actor = world.user("ac-bob", Role::User).await;
+    let (there, absent) = (repository("ac-bob/there"), repository("ac-bob/absent"));
+    world.push_blob(&there, "ac-bob", &actor).await;
+
+    let repositories = vec![absent.clone(), there.clone(), absent.clone()];
+    let facts = world.accounts.access_facts(&AccessQuestion { account: None, repositories }).await.unwrap();
+    let expected = [(absent.clone(), None), (there, Some(Visibility::Private)), (absent, None)];
+    assert_eq!(facts.repositories, expected);
+}
+
+async fn of_many_founders_one_key_is_kept(world: &World) {
+    assert_eq!(world.accounts.signing_keys().await.unwrap(), []);
+
+    let mut founders = JoinSet::new();
+    for number in 0..16_u8 {
+        let (accounts, key) = (world.accounts.clone(), signing_key(world, number));
+        founders.spawn(async move { accounts.found_signing_key(&key).await.unwrap() });
+    }
+
+    let kept = world_keys(world).await;
+    assert_eq!(kept.len(), 1, "of sixteen that try at once, one succeeds");
+    for answered in founders.join_all().await {
+        assert_eq!(answered, kept);
+    }
+}
+
+async fn world_keys(world: &World) -> Vec<SigningKey> {
+    // Whoever asks after its own attempt sees the winner.
+    world.accounts.found_signing_key(&signing_key(world, 200)).await.unwrap()
+}
+
+fn signing_key(world: &World, number: u8) -> SigningKey {
+    let verification = VerificationKey { id: KeyId(format!("key-{number}")), public_key: [number; 32] };
+    SigningKey { verification, sealed_private_key: Bytes::from(vec![0, number, 255]), created: now(world) }
+}

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oci::{Digest, Locator, Reference, RepositoryName, Tag};
-use service_kit::grpc::GrpcChannel;
+use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{Manifest, NewManifest, Repositories, RepositoryEntry, RepositoryError, Viewer};
 use crate::{
     blob::Grant,
-    call::{MAX_METADATA_MESSAGE_BYTES, concluded, done, unary},
+    call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{
         Wire as _, read,
         repositories::{put_manifest_request, repositories_request, tags_request},
@@ -48,11 +48,16 @@ impl Repositories for RepositoriesClient {
         let message = wire::QuarantineRequest { locator: locator.to_string() };
         let answer = self.service.clone().quarantine(unary(message, self.deadline)).await;
 
-        concluded("quarantining a blob", answer, done)
+        concluded("quarantining a blob", answer, |_| Ok(()))
     }
 
-    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError> {
-        let message = wire::ManifestRequest { repository: repository.to_string(), reference: reference.to_string() };
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        let message =
+            wire::ManifestRequest { repository: repository.to_string(), reference: reference.to_string() };
         let answer = self.service.clone().manifest(unary(message, self.deadline)).await;
 
         concluded("reading a manifest", answer, Manifest::from_message)
@@ -62,7 +67,7 @@ impl Repositories for RepositoriesClient {
         let message = put_manifest_request(manifest, actor);
         let answer = self.service.clone().put_manifest(unary(message, self.deadline)).await;
 
-        concluded("storing a manifest", answer, done)
+        concluded("storing a manifest", answer, |_| Ok(()))
     }
 
     async fn delete_manifest(
@@ -78,10 +83,14 @@ impl Repositories for RepositoriesClient {
         };
         let answer = self.service.clone().delete_manifest(unary(message, self.deadline)).await;
 
-        concluded("deleting a manifest", answer, done)
+        concluded("deleting a manifest", answer, |_| Ok(()))
     }
 
-    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: &PageRequest<Tag>,
+    ) -> Result<Page<Tag>, RepositoryError> {
         let message = tags_request(repository, page);
         let answer = self.service.clone().tags(unary(message, self.deadline)).await;
 

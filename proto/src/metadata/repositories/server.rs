@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_kit::grpc::Routes;
-use tonic::Request;
+use tonic::{Request, Response};
 
 use super::{Repositories, Viewer};
 use crate::{
-    call::{Answer, MAX_METADATA_MESSAGE_BYTES, answer},
+    call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
     status::status_of,
     wire::{
@@ -35,14 +35,17 @@ impl RepositoryService for Server {
         let digest = parsed("digest", &digest)?;
 
         let grant = self.0.blob(&repository, &digest).await.map_err(status_of)?;
-        answer(wire::BlobResponse { grant: Some(grant.to_message()) })
+        Ok(Response::new(wire::BlobResponse { grant: Some(grant.to_message()) }))
     }
 
-    async fn quarantine(&self, request: Request<wire::QuarantineRequest>) -> Answer<wire::QuarantineResponse> {
+    async fn quarantine(
+        &self,
+        request: Request<wire::QuarantineRequest>,
+    ) -> Answer<wire::QuarantineResponse> {
         let locator = parsed("locator", &request.into_inner().locator)?;
 
         self.0.quarantine(&locator).await.map_err(status_of)?;
-        answer(wire::QuarantineResponse {})
+        Ok(Response::new(wire::QuarantineResponse {}))
     }
 
     async fn manifest(&self, request: Request<wire::ManifestRequest>) -> Answer<wire::ManifestResponse> {
@@ -51,14 +54,17 @@ impl RepositoryService for Server {
         let reference = parsed("reference", &reference)?;
 
         let manifest = self.0.manifest(&repository, &reference).await.map_err(status_of)?;
-        answer(manifest.to_message())
+        Ok(Response::new(manifest.to_message()))
     }
 
-    async fn put_manifest(&self, request: Request<wire::PutManifestRequest>) -> Answer<wire::PutManifestResponse> {
+    async fn put_manifest(
+        &self,
+        request: Request<wire::PutManifestRequest>,
+    ) -> Answer<wire::PutManifestResponse> {
         let (manifest, actor) = convert::repositories::put_manifest(request.into_inner())?;
 
         self.0.put_manifest(&manifest, &actor).await.map_err(status_of)?;
-        answer(wire::PutManifestResponse {})
+        Ok(Response::new(wire::PutManifestResponse {}))
     }
 
     async fn delete_manifest(
@@ -71,7 +77,7 @@ impl RepositoryService for Server {
         let actor = read("actor", actor)?;
 
         self.0.delete_manifest(&repository, &reference, &actor).await.map_err(status_of)?;
-        answer(wire::DeleteManifestResponse {})
+        Ok(Response::new(wire::DeleteManifestResponse {}))
     }
 
     async fn tags(&self, request: Request<wire::TagsRequest>) -> Answer<wire::TagsResponse> {
@@ -80,7 +86,7 @@ impl RepositoryService for Server {
         let page = page(&after, limit)?;
 
         let tags = self.0.tags(&repository, &page).await.map_err(status_of)?;
-        answer(tags.to_message())
+        Ok(Response::new(tags.to_message()))
     }
 
     async fn repositories(
@@ -92,6 +98,6 @@ impl RepositoryService for Server {
         let page = page(&after, limit)?;
 
         let found = self.0.repositories(viewer, &page).await.map_err(status_of)?;
-        answer(found.to_message())
+        Ok(Response::new(found.to_message()))
     }
 }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oci::{Digest, RepositoryName};
-use service_kit::grpc::GrpcChannel;
+use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadError, UploadSession, Uploads};
 use crate::{
-    call::{MAX_METADATA_MESSAGE_BYTES, concluded, done, unary},
-    convert::{Wire as _, read, uploads::{link_request, mount_request}},
+    call::{MAX_METADATA_MESSAGE_BYTES, concluded},
+    convert::{
+        Wire as _, read,
+        uploads::{link_request, mount_request},
+    },
     metadata::Actor,
     wire::{self, upload_service_client::UploadServiceClient},
 };
@@ -34,7 +37,8 @@ impl UploadsClient {
 #[async_trait]
 impl Uploads for UploadsClient {
     async fn start(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError> {
-        let message = wire::StartRequest { repository: repository.to_string(), actor: Some(actor.to_message()) };
+        let message =
+            wire::StartRequest { repository: repository.to_string(), actor: Some(actor.to_message()) };
         let answer = self.service.clone().start(unary(message, self.deadline)).await;
 
         concluded("starting an upload", answer, |answer| read("session", answer.session))
@@ -71,13 +75,14 @@ impl Uploads for UploadsClient {
         let message = link_request(link, actor);
         let answer = self.service.clone().link(unary(message, self.deadline)).await;
 
-        concluded("linking a blob", answer, done)
+        concluded("linking a blob", answer, |_| Ok(()))
     }
 
     async fn cancel(&self, address: &UploadAddress, actor: &Actor) -> Result<(), UploadError> {
-        let message = wire::CancelRequest { address: Some(address.to_message()), actor: Some(actor.to_message()) };
+        let message =
+            wire::CancelRequest { address: Some(address.to_message()), actor: Some(actor.to_message()) };
         let answer = self.service.clone().cancel(unary(message, self.deadline)).await;
 
-        concluded("cancelling an upload", answer, done)
+        concluded("cancelling an upload", answer, |_| Ok(()))
     }
 }

@@ -1,0 +1,120 @@
+//! What the suites of metadata are run in, and what they fill it with.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "this module is a test"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use oci::{AccountName, ContentId, Digest, Generation, Locator, RepositoryName};
+use secrecy::SecretString;
+use service_kit::clock::{Clock as _, ManualClock};
+
+use crate::{
+    auth::Subject,
+    metadata::{
+        Accounts, Actor, Repositories, RepositoryError, Standing, Uploads, Via,
+        accounts::{Account, Role},
+        uploads::{Held, Link},
+    },
+};
+
+/// The longest that a hold lives in the world of the suites.
+pub(crate) const HOLD_LIFETIME: Duration = Duration::from_hours(1);
+
+/// One metadata service, by its three contracts, and the clock that it goes by. New repositories are private.
+#[derive(Clone)]
+pub struct World {
+    /// Its upload sessions.
+    pub uploads: Arc<dyn Uploads>,
+    /// Its repositories.
+    pub repositories: Arc<dyn Repositories>,
+    /// Its accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// Its time.
+    pub clock: Arc<ManualClock>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// A new user, acting through the registry.
+    pub(crate) async fn user(&self, name: &str, role: Role) -> Actor {
+        let account = account(name, role);
+        self.accounts.create_account(&account).await.unwrap();
+        Actor { subject: Subject::User(account.name), via: Via::Registry, address: "192.0.2.7".parse().ok() }
+    }
+
+    /// Uploads and links content that nobody has, as a client does it.
+    pub(crate) async fn push_blob(
+        &self,
+        repository: &RepositoryName,
+        content: &str,
+        actor: &Actor,
+    ) -> Digest {
+        let digest = digest(content);
+        let session = self.uploads.start(repository, actor).await.unwrap();
+        let held = self.uploads.hold(&session.address, &digest).await.unwrap();
+        let link = link_of(&held, &digest, content.len() as u64);
+        self.uploads.link(&link, actor).await.unwrap();
+        digest
+    }
+
+    /// Where the repository may read the content, if it links it.
+    pub(crate) async fn location(&self, repository: &RepositoryName, digest: &Digest) -> Option<Locator> {
+        match self.repositories.blob(repository, digest).await {
+            Ok(grant) => Some(grant.locator),
+            Err(RepositoryError::BlobUnknown { .. } | RepositoryError::NameUnknown { .. }) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// An account as the suites make them.
+pub(crate) fn account(name: &str, role: Role) -> Account {
+    let name: AccountName = name.parse().unwrap();
+    Account {
+        name, password_hash: SecretString::from("$argon2id$v=19$…"), role, standing: Standing::Active
+    }
+}
+
+/// The name of a repository.
+pub(crate) fn repository(name: &str) -> RepositoryName {
+    name.parse().unwrap()
+}
+
+/// The digest of a content.
+pub(crate) fn digest(content: &str) -> Digest {
+    Digest::of_sha256(content.as_bytes())
+}
+
+/// The number-th place where the content may be; the higher the number, the later it was written.
+pub(crate) fn locator(digest: &Digest, number: u32) -> Locator {
+    let store = "disk".parse().unwrap();
+    Locator { store, content: ContentId::plain(digest.clone()), generation: generation(number) }
+}
+
+pub(crate) fn generation(number: u32) -> Generation {
+    format!("01JD{number:022}").parse().unwrap()
+}
+
+/// The link that follows a hold: to what is there, or to new bytes.
+pub(crate) fn link_of(held: &Held, digest: &Digest, size_bytes: u64) -> Link {
+    let ours = held.locator.clone().unwrap_or_else(|| locator(digest, 1));
+    let address = held.session.address.clone();
+    Link { address, digest: digest.clone(), size_bytes, locator: ours, seen: held.locator.clone() }
+}
+
+/// The time by the world's clock.
+pub(crate) fn now(world: &World) -> Timestamp {
+    world.clock.now()
+}
