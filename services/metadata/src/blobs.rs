@@ -15,18 +15,25 @@ use crate::{
 
 impl Service {
     /// The right to read a blob that the repository links.
-    pub(crate) async fn granted_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
+    pub(crate) async fn granted_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Grant, RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let Some(placement) = self.placement(repository).await? else { break };
+            let Some(placement) = self.placement(repository).await? else {
+                break;
+            };
             let (right, found) = self.linked_content(&placement, repository, digest).await?;
             if !right {
                 self.forget(repository);
                 continue;
             }
 
-            let unknown = || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
+            let unknown =
+                || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
             let (link, locator) = found.ok_or_else(unknown)?;
-            let expires = self.now() + self.0.lifetimes.grant.get();
+            let expires = self.now() + self.0.lifetimes.grant;
             return Ok(self.0.grants.grant(locator, repository.clone(), link.size_bytes, expires));
         }
 

@@ -63,19 +63,29 @@ impl Service {
             .iter()
             .zip(self.placements(names).await?)
             .filter_map(|(name, placement)| Some((name, placement?)))
-            .filter(|(_, placement)| viewer == Viewer::Administrator || placement.visibility == Visibility::Public)
+            .filter(|(_, placement)| {
+                viewer == Viewer::Administrator || placement.visibility == Visibility::Public
+            })
             .collect();
 
         let asked: Vec<_> = placed
             .iter()
-            .flat_map(|(name, placement)| [(record(name, placement), field::UPDATED), (keys::state(placement.id), field::BYTES)])
+            .flat_map(|(name, placement)| {
+                [(record(name, placement), field::UPDATED), (keys::state(placement.id), field::BYTES)]
+            })
             .collect();
         let mut values = self.fields(&asked).await?.into_iter();
         let mut entries = Vec::with_capacity(placed.len());
         for (name, placement) in placed {
-            let updated = millisecond(&record(name, &placement), &field::UPDATED, next(&mut values).as_ref())?;
+            let updated =
+                millisecond(&record(name, &placement), &field::UPDATED, next(&mut values).as_ref())?;
             let size_bytes = parsed(&keys::state(placement.id), &field::BYTES, next(&mut values).as_ref())?;
-            entries.push(RepositoryEntry { name: name.clone(), visibility: placement.visibility, updated, size_bytes });
+            entries.push(RepositoryEntry {
+                name: name.clone(),
+                visibility: placement.visibility,
+                updated,
+                size_bytes,
+            });
         }
         Ok(entries)
     }

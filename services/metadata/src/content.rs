@@ -32,7 +32,10 @@ impl Content {
     }
 
     /// Reads the next values, which were asked for by `fields`.
-    pub(crate) fn read(digest: &Digest, values: &mut impl Iterator<Item = Option<Bytes>>) -> Result<Self, Error> {
+    pub(crate) fn read(
+        digest: &Digest,
+        values: &mut impl Iterator<Item = Option<Bytes>>,
+    ) -> Result<Self, Error> {
         let key = keys::image(digest);
         let (recorded, state, size) = (next(values), next(values), next(values));
         let locator = recorded.as_ref().map(|text| parsed(&key, &field::LOCATOR, Some(text))).transpose()?;
@@ -135,11 +138,8 @@ impl BlobLink {
 
     /// A link that is not there yet: the content's reference first, then what the repository may serve.
     pub(crate) fn added(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
-        let mut mutations = vec![Mutation::SetField(
-            keys::refs(digest),
-            keys::named(id),
-            self.token.to_string().into(),
-        )];
+        let mut mutations =
+            vec![Mutation::SetField(keys::refs(digest), keys::named(id), self.token.to_string().into())];
         mutations.extend(self.listed_unused(id, digest));
         mutations.push(self.set(id, digest));
         let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
@@ -162,7 +162,9 @@ impl BlobLink {
 
     /// A manifest uses it from now on.
     pub(crate) fn taken_into_use(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
-        let Some(unlisted) = self.unlisted_unused(id, digest) else { return Vec::new() };
+        let Some(unlisted) = self.unlisted_unused(id, digest) else {
+            return Vec::new();
+        };
         vec![Self { unused_since_ms: None, ..*self }.set(id, digest), unlisted]
     }
 

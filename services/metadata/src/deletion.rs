@@ -8,11 +8,11 @@ use crate::{
     ATTEMPTS, Outcome, Service,
     content::BlobLink,
     events::{Event, Kind},
-    failure::{next, parsed, parsed_member},
+    failure::parsed_member,
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Direction, Error, Mutation, Record},
     manifests::recorded_needs,
-    placement::{Placement, Target},
+    placement::{Placement, Target, belongs},
     step,
     tags::TagBefore,
 };
@@ -29,20 +29,19 @@ impl Service {
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let Some(placement) = self.placement(repository).await? else { return Err(name_unknown(repository)) };
-            let tags = self.tags_before(&placement, std::slice::from_ref(tag)).await?;
-            let here = self.is_at(repository, &placement).await?;
+            let place = self.place(repository).await?;
+            let tags = self.tags_before(place.id, vec![tag.clone()]).await?;
+            let here = self.is_at(repository, &place).await?;
             if here && tags.iter().all(|tag| tag.digest.is_none()) {
                 return Err(unknown(repository, Reference::Tag(tag.clone())));
             }
-
-            if here && self.remove_tags(repository, &placement, &tags, actor).await? == Outcome::Committed {
+            if here && self.remove_tags(repository, place, &tags, actor).await? == Outcome::Committed {
                 return Ok(());
             }
             self.forget(repository);
         }
 
-        Err(conflict(repository, &Reference::Tag(tag.clone())))
+        Err(too_many_writers(repository, &tag))
     }
 
     /// Removes a manifest with all tags that name it.
@@ -52,40 +51,218 @@ impl Service {
         digest: &Digest,
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
-        let reference = || Reference::Digest(digest.clone());
-        let mut conflicts = 0;
-        while conflicts < ATTEMPTS {
-            let Some(placement) = self.placement(repository).await? else { return Err(name_unknown(repository)) };
-            let here = self.is_at(repository, &placement).await?;
-            let record = self.keyspace().record(&keys::manifest(placement.id, digest)).await?;
-            let record = match record.filter(|record| record.get(field::TYPE).is_some()) {
-                Some(record) if here => record,
-                None if here => return Err(unknown(repository, reference())),
-                _ => {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
+            let place = self.place(repository).await?;
+            match self.try_delete(repository, place, digest, actor).await? {
+                Progress::Done => return Ok(()),
+                Progress::SomeTagsRemoved => {}
+                Progress::LookAgain => {
                     self.forget(repository);
-                    conflicts += 1;
-                    continue;
+                    attempts += 1;
                 }
-            };
-            self.refuse_if_needed(&placement, digest).await?;
-
-            let tagged = self.tags_of(&placement, digest).await?;
-            let tags = self.tags_before(&placement, &tagged).await?;
-            // More than fit into one commit go first; the last commit removes the rest with the manifest.
-            if tags.len() > TAGS_AT_ONCE {
-                let some = tags.get(..TAGS_AT_ONCE).unwrap_or_default();
-                let outcome = self.remove_tags(repository, &placement, some, actor).await?;
-                conflicts += usize::from(outcome == Outcome::Conflicted);
-                continue;
             }
-            let commit = self.removing(repository, &placement, digest, &record, &tags, actor).await?;
-            if self.commit(step!("delete_manifest"), commit).await? == Outcome::Committed {
-                return Ok(());
-            }
-            self.forget(repository);
-            conflicts += 1;
         }
 
-        Err(conflict(repository, &reference()))
+        Err(too_many_writers(repository, &digest))
     }
+
+    async fn try_delete(
+        &self,
+        repository: &RepositoryName,
+        place: Placement,
+        digest: &Digest,
+        actor: &Actor,
+    ) -> Result<Progress, RepositoryError> {
+        let id = place.id;
+        let mut records =
+            self.keyspace().records(&[keys::state(id), keys::manifest(id, digest)]).await?.into_iter();
+        let state = records.next().flatten().unwrap_or_default();
+        if !belongs(state.get(field::NAME), repository) {
+            return Ok(Progress::LookAgain);
+        }
+        let record = records.next().flatten().filter(|record| record.get(field::TYPE).is_some());
+        let record = record.ok_or_else(|| unknown(repository, Reference::Digest(digest.clone())))?;
+        self.refuse_if_needed(id, digest).await?;
+
+        let tags = self.tags_of(id, digest).await?;
+        // More than fit into one commit go first; the last commit removes the rest together with the manifest.
+        if let Some(some) = tags.get(..TAGS_AT_ONCE).filter(|some| some.len() < tags.len()) {
+            let outcome = self.remove_tags(repository, place, some, actor).await?;
+            return Ok(if outcome == Outcome::Committed {
+                Progress::SomeTagsRemoved
+            } else {
+                Progress::LookAgain
+            });
+        }
+
+        let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
+        let told = self.told(id, rev, actor, &events(Some(digest), &tags)).await?;
+        let removal =
+            Removal { repository, target: Target::Existing(place), digest, record: &record, tags: &tags };
+        let commit = self.removing(&removal, told).await?;
+        Ok(match self.commit(step!("delete_manifest"), commit).await? {
+            Outcome::Committed => Progress::Done,
+            Outcome::Conflicted => Progress::LookAgain,
+        })
+    }
+
+    async fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
+        let Removal { repository, target, digest, record, tags } = removal;
+        let (id, now) = (target.id(), self.now());
+        let key = keys::manifest(id, digest);
+        let needs = recorded_needs(&key, record)?;
+        let freed = self.freed(id, digest, &needs).await?;
+        let named =
+            |count| Condition::Members { key: keys::tagged(id), members: keys::of_digest(digest), count };
+
+        let mut commit = Commit::synced()
+            .when_all(target.conditions(repository))
+            .when(Condition::FieldPresent(key.clone(), field::TYPE))
+            .when(used(id, digest, 0))
+            .when(named(tags.len()))
+            .when_all(tags.iter().flat_map(TagBefore::unmoved))
+            .when_all(freed.iter().flat_map(|(blob, link)| [used(id, blob, 1), link.unchanged(id, blob)]))
+            .then_all(told);
+        for tag in *tags {
+            commit = commit.then_all(tag.no_longer(digest)?);
+        }
+        Ok(commit
+            .then(Mutation::RemoveRecord(key))
+            .then_all(
+                needs
+                    .iter()
+                    .map(|(_, need)| Mutation::RemoveMember(keys::uses(id), keys::use_of(need, digest))),
+            )
+            .then_all(referrer(id, digest, record)?)
+            .then_all(freed.iter().flat_map(|(blob, link)| link.left_unused(id, blob, now)))
+            .then_all(target.updated(repository, now)))
+    }
+
+    async fn remove_tags(
+        &self,
+        repository: &RepositoryName,
+        place: Placement,
+        tags: &[TagBefore],
+        actor: &Actor,
+    ) -> Result<Outcome, Error> {
+        let target = Target::Existing(place);
+        // Rev only tells when to drop old events, so that it need not be read for a tag.
+        let told = self.told(place.id, 1, actor, &events(None, tags)).await?;
+
+        let mut commit = Commit::synced()
+            .when_all(target.conditions(repository))
+            .when_all(tags.iter().flat_map(TagBefore::unmoved))
+            .then_all(told);
+        for tag in tags {
+            commit = commit.then_all(tag.removed()?);
+        }
+        self.commit(step!("delete_tag"), commit.then_all(target.updated(repository, self.now()))).await
+    }
+
+    async fn place(&self, repository: &RepositoryName) -> Result<Placement, RepositoryError> {
+        let placement = self.placement(repository).await?;
+        placement.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })
+    }
+
+    async fn refuse_if_needed(&self, id: RepositoryId, digest: &Digest) -> Result<(), RepositoryError> {
+        let key = keys::uses(id);
+        let parents = self.keyspace().range(&key, keys::of_digest(digest), 1, Direction::Forward).await?;
+        let Some(parent) = parents.first() else {
+            return Ok(());
+        };
+
+        let parent = parsed_member(&key, keys::last_part(parent))?;
+        Err(RepositoryError::StillNeeded { digest: digest.clone(), parent })
+    }
+
+    /// The tags that name `digest`, one more than one commit removes at most.
+    async fn tags_of(&self, id: RepositoryId, digest: &Digest) -> Result<Vec<TagBefore>, Error> {
+        let key = keys::tagged(id);
+        let limit = TAGS_AT_ONCE + 1;
+        let members = self.keyspace().range(&key, keys::of_digest(digest), limit, Direction::Forward).await?;
+        let tags = members.iter().map(|member| parsed_member(&key, keys::last_part(member)));
+
+        self.tags_before(id, tags.collect::<Result<_, _>>()?).await
+    }
+
+    async fn tags_before(&self, id: RepositoryId, tags: Vec<Tag>) -> Result<Vec<TagBefore>, Error> {
+        let asked: Vec<_> = tags.iter().flat_map(|tag| TagBefore::fields(id, tag)).collect();
+        let mut values = self.fields(&asked).await?.into_iter();
+        tags.iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect()
+    }
+
+    /// The blobs that nothing but this manifest uses.
+    async fn freed(
+        &self,
+        id: RepositoryId,
+        manifest: &Digest,
+        needs: &[(Needed, Digest)],
+    ) -> Result<Vec<(Digest, BlobLink)>, Error> {
+        let blobs: Vec<_> =
+            needs.iter().filter(|(what, _)| *what == Needed::Blob).map(|(_, blob)| blob).collect();
+        let asked: Vec<_> = blobs.iter().map(|blob| BlobLink::field(id, blob)).collect();
+        let links = self.fields(&asked).await?;
+
+        let mut freed = Vec::new();
+        for (blob, link) in blobs.into_iter().zip(links) {
+            let Some(link) = link else { continue };
+            let users =
+                self.keyspace().range(&keys::uses(id), keys::of_digest(blob), 2, Direction::Forward).await?;
+            if users == [keys::use_of(blob, manifest)] {
+                freed.push((blob.clone(), BlobLink::read(id, blob, &link)?));
+            }
+        }
+        Ok(freed)
+    }
+}
+
+/// How far a deletion has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Done,
+    SomeTagsRemoved,
+    LookAgain,
+}
+
+/// What goes with a manifest.
+struct Removal<'a> {
+    repository: &'a RepositoryName,
+    target: Target,
+    digest: &'a Digest,
+    record: &'a Record,
+    tags: &'a [TagBefore],
+}
+
+/// So many manifests need `digest`.
+fn used(id: RepositoryId, digest: &Digest, count: usize) -> Condition {
+    Condition::Members { key: keys::uses(id), members: keys::of_digest(digest), count }
+}
+
+fn referrer(id: RepositoryId, digest: &Digest, record: &Record) -> Result<Option<Mutation>, Error> {
+    let Some(subject) = record.get(field::SUBJECT) else {
+        return Ok(None);
+    };
+    let subject = parsed_member(&keys::manifest(id, digest), subject)?;
+    let artifact_type = record.text(field::ARTIFACT).unwrap_or_default();
+
+    Ok(Some(Mutation::RemoveMember(keys::referrers(id), keys::referrer(&subject, artifact_type, digest))))
+}
+
+fn events<'a>(manifest: Option<&'a Digest>, tags: &'a [TagBefore]) -> Vec<Event<'a>> {
+    let deleted =
+        manifest.map(|digest| Event { kind: Kind::ManifestDeleted, tag: None, digest, previous: None });
+    let removed = tags.iter().filter_map(|before| {
+        let (tag, digest) = (Some(before.tag()), before.digest.as_ref()?);
+        Some(Event { kind: Kind::TagDeleted, tag, digest, previous: None })
+    });
+    removed.chain(deleted).collect()
+}
+
+fn unknown(repository: &RepositoryName, reference: Reference) -> RepositoryError {
+    RepositoryError::ManifestUnknown { repository: repository.clone(), reference }
+}
+
+fn too_many_writers(repository: &RepositoryName, what: &dyn std::fmt::Display) -> RepositoryError {
+    RepositoryError::Conflict { attempted: format!("deleting {what} in {repository}").into() }
 }

@@ -95,10 +95,15 @@ impl Service {
 
     /// Removes the oldest, so that there is room for `coming` and for those until the next time.
     async fn dropped(&self, key: Key, coming: usize) -> Result<Vec<Mutation>, Error> {
-        let room = usize::try_from(DROPPED_EVERY).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(coming);
+        let room =
+            usize::try_from(DROPPED_EVERY).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(coming);
         let oldest = self.keyspace().range(&key, MemberRange::all(), RANGE_LIMIT, Direction::Forward).await?;
         let surplus = (oldest.len() + room).saturating_sub(KEPT);
 
-        Ok(oldest.into_iter().take(surplus).map(|member| Mutation::RemoveMember(key.clone(), member)).collect())
+        Ok(oldest
+            .into_iter()
+            .take(surplus)
+            .map(|member| Mutation::RemoveMember(key.clone(), member))
+            .collect())
     }
 }

@@ -20,11 +20,15 @@ use crate::{
 
 impl Service {
     /// Holds, then looks: whoever reclaims after the look has seen the hold.
-    pub(crate) async fn hold_content(&self, address: &UploadAddress, digest: &Digest) -> Result<Held, UploadError> {
+    pub(crate) async fn hold_content(
+        &self,
+        address: &UploadAddress,
+        digest: &Digest,
+    ) -> Result<Held, UploadError> {
         let session = self.read_session(address).await?;
 
         let (holds, holder) = field_of(digest, &address.session);
-        let expires = self.now() + self.0.lifetimes.hold.get();
+        let expires = self.now() + self.0.lifetimes.hold;
         let commit = Commit::relaxed()
             .when(Condition::FieldPresent(keys::upload(&address.session), field::PROGRESS))
             .then(Mutation::SetField(holds, holder, expires.as_millisecond().to_string().into()));
@@ -45,7 +49,11 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    pub(crate) fn read(digest: &Digest, session: &SessionId, value: Option<Bytes>) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(
+        digest: &Digest,
+        session: &SessionId,
+        value: Option<Bytes>,
+    ) -> Result<Option<Self>, Error> {
         let Some(recorded) = value else { return Ok(None) };
         let (key, field) = field_of(digest, session);
         let expires_ms: i64 = parsed(&key, &field, Some(&recorded))?;

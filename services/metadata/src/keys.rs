@@ -27,7 +27,8 @@
 //   $Id:history, $Id:events  set    ULID NUL JSON
 //   &image+:refs             hash   repository id → link token
 //   &image+:holds            hash   session → expires
-//   ^Upload:<session>        hash   Repository, Subject, Started, Progress ("offset parts " and the hash's state)
+//   ^Upload:<session>        hash   Repository, Subject, Started, Progress ("offset parts " and the hash's state),
+//                                   Published (the locator that a link began to put into a record)
 //   ^Upload:<session>:parts  hash   offset → "size generation"; what begins at or behind Progress does not count
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
@@ -76,6 +77,7 @@ pub(crate) mod field {
     pub(crate) const OWNER: Field = Field::from_static("Owner");
     pub(crate) const PASSWORD: Field = Field::from_static("Password");
     pub(crate) const PROGRESS: Field = Field::from_static("Progress");
+    pub(crate) const PUBLISHED: Field = Field::from_static("Published");
     pub(crate) const PUSHED: Field = Field::from_static("Pushed");
     pub(crate) const REPOSITORY: Field = Field::from_static("Repository");
     pub(crate) const REV: Field = Field::from_static("Rev");
@@ -100,6 +102,11 @@ impl Display for RepositoryId {
         self.0.fmt(f)
     }
 }
+
+/// What the key of a user begins with.
+pub(crate) const USER_SIGIL: char = '@';
+/// What the key of an organization begins with.
+pub(crate) const ORGANIZATION_SIGIL: char = '#';
 
 pub(crate) fn user(name: &AccountName) -> Key {
     key(format!("@{name}"))

@@ -30,6 +30,8 @@ mod deletion;
 mod events;
 mod failure;
 mod holds;
+#[cfg(test)]
+mod invariants;
 mod keys;
 mod links;
 mod manifests;

@@ -1,5 +1,5 @@
 //! Linking: from held content to a blob of a repository (ARCHITECTURE.md §4, Reclaim, step 3).
-//! docs/reclaim_model.py explores every interleaving of it.
+//! `docs/reclaim_model.py` explores every interleaving of it.
 
 use jiff::Timestamp;
 use oci::Locator;
@@ -48,6 +48,10 @@ impl Service {
         };
         let lost = || UploadError::HoldLost { digest: digest.clone() };
         let hold = seen.hold.filter(|hold| hold.lives(now)).ok_or_else(lost)?;
+        if seen.published && seen.content.live() != Some(&link.locator) {
+            // What was begun is undone: our generation may be garbage by now, and must not come back.
+            return Err(lost());
+        }
         let choice = Choice::between(link, &seen.content).ok_or_else(lost)?;
         let target = self.link_target(address, placement).await?;
 
@@ -58,7 +62,8 @@ impl Service {
             .when(session_open(address))
             .then_all(target.founding(&address.repository, now))
             .then_all(choice.moved(link, &seen.content, now));
-        let commit = self.with_blob_link(commit, &target, link, seen.linked)
+        let commit = self
+            .with_blob_link(commit, &target, link, seen.linked)
             .then_all(ended(&address.session, started))
             .then(released(digest, &address.session))
             // Last: a generation that is queued is linked by nobody, whatever of this commit has been applied.
@@ -71,19 +76,26 @@ impl Service {
     }
 
     /// Adds the link itself. One that is there already begins its grace anew and counts once.
-    fn with_blob_link(&self, commit: Commit, target: &Target, link: &Link, before: Option<BlobLink>) -> Commit {
+    fn with_blob_link(
+        &self,
+        commit: Commit,
+        target: &Target,
+        link: &Link,
+        before: Option<BlobLink>,
+    ) -> Commit {
         let (id, digest) = (target.id(), &link.digest);
-        let commit = match before {
-            // A manifest that uses it keeps it in use; only what is unused has a grace.
-            Some(before) => commit
-                .when(before.unchanged(id, digest))
-                .then_all(before.unused_since_ms.into_iter().flat_map(|_| before.left_unused(id, digest, self.now()))),
-            None => {
-                let added = self.new_blob_link(link.size_bytes);
-                commit.when(BlobLink::absent(id, digest)).then_all(added.added(id, digest))
-            }
+        let Some(before) = before else {
+            let added = self.new_blob_link(link.size_bytes);
+            let commit = commit.when(BlobLink::absent(id, digest)).then_all(added.added(id, digest));
+            return commit.then(target.counted());
         };
-        commit.then(target.counted())
+
+        let commit = commit.when(before.unchanged(id, digest)).then(target.counted());
+        // A manifest that uses it keeps it in use; only what is unused has a grace.
+        match before.unused_since_ms {
+            Some(_) => commit.then_all(before.left_unused(id, digest, self.now())),
+            None => commit,
+        }
     }
 
     /// A link that no manifest uses yet: none can, because a manifest requires the link.
@@ -92,7 +104,11 @@ impl Service {
     }
 
     /// The session's repository. Its namespace was there when the session was opened.
-    async fn link_target(&self, address: &UploadAddress, placement: Option<Placement>) -> Result<Target, UploadError> {
+    async fn link_target(
+        &self,
+        address: &UploadAddress,
+        placement: Option<Placement>,
+    ) -> Result<Target, UploadError> {
         if let Some(placement) = placement {
             return Ok(Target::Existing(placement));
         }
@@ -108,15 +124,23 @@ impl Service {
         let mut asked = vec![
             (upload.clone(), field::REPOSITORY),
             (upload.clone(), field::STARTED),
+            (upload.clone(), field::PUBLISHED),
             field_of(digest, session),
         ];
         asked.extend(Content::fields(digest));
-        asked.extend(placement.into_iter().flat_map(|placement| [guard(placement), BlobLink::field(placement.id, digest)]));
+        asked.extend(
+            placement
+                .into_iter()
+                .flat_map(|placement| [guard(placement), BlobLink::field(placement.id, digest)]),
+        );
         let mut values = self.keyspace().get_many(&asked).await?.into_iter();
 
         let here = next(&mut values).is_some_and(|found| found == repository.as_str().as_bytes());
         let started = next(&mut values).filter(|_| here);
-        let started = started.map(|started| millisecond(&upload, &field::STARTED, Some(&started))).transpose()?;
+        let started =
+            started.map(|started| millisecond(&upload, &field::STARTED, Some(&started))).transpose()?;
+        let published =
+            next(&mut values).is_some_and(|published| published == link.locator.to_string().as_bytes());
         let hold = Hold::read(digest, session, next(&mut values))?;
         let content = Content::read(digest, &mut values)?;
         let placement_right = placement.is_none() || belongs(next(&mut values).as_ref(), repository);
@@ -124,7 +148,7 @@ impl Service {
             (Some(placement), Some(value)) => Some(BlobLink::read(placement.id, digest, &value)?),
             _ => None,
         };
-        Ok(Before { started, hold, content, placement_right, linked })
+        Ok(Before { started, published, hold, content, placement_right, linked })
     }
 }
 
@@ -139,6 +163,8 @@ enum Attempt {
 struct Before {
     /// When the session was opened; none if it is not open here.
     started: Option<Timestamp>,
+    /// Whether a link has begun to put our locator into the record, and was cut off.
+    published: bool,
     hold: Option<Hold>,
     content: Content,
     placement_right: bool,
@@ -176,7 +202,11 @@ impl<'a> Choice<'a> {
 
     fn moved(&self, link: &Link, content: &Content, now: Timestamp) -> Vec<Mutation> {
         match self {
-            Self::Ours | Self::OursInsteadOf(_) => content.moved_to(&link.locator, link.size_bytes, now).into(),
+            Self::Ours | Self::OursInsteadOf(_) => {
+                let (upload, locator) = (keys::upload(&link.address.session), link.locator.to_string());
+                let begun = Mutation::SetField(upload, field::PUBLISHED, locator.into());
+                std::iter::once(begun).chain(content.moved_to(&link.locator, link.size_bytes, now)).collect()
+            }
             Self::Same | Self::TheirsInsteadOf(_) => Vec::new(),
         }
     }

@@ -33,7 +33,9 @@ impl Service {
         reference: &Reference,
     ) -> Result<Manifest, RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let Some(placement) = self.placement(repository).await? else { break };
+            let Some(placement) = self.placement(repository).await? else {
+                break;
+            };
             let (right, found) = self.followed(&placement, repository, reference).await?;
             if right {
                 let (repository, reference) = (repository.clone(), reference.clone());
@@ -61,7 +63,8 @@ impl Service {
 
                 let (key, field) = &follow.pointer;
                 let digest = followed.pointer.map(|digest| parsed(key, field, Some(&digest))).transpose()?;
-                let manifest = digest.zip(followed.record).map(|(digest, record)| stored(id, &digest, &record));
+                let manifest =
+                    digest.zip(followed.record).map(|(digest, record)| stored(id, &digest, &record));
                 Ok((belongs(followed.guard.as_ref(), repository), manifest.transpose()?))
             }
             Reference::Digest(digest) => {
@@ -77,11 +80,16 @@ impl Service {
     }
 
     /// Stores a manifest and moves tags to it.
-    pub(crate) async fn store_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {
+    pub(crate) async fn store_manifest(
+        &self,
+        manifest: &NewManifest,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
         let name = &manifest.repository;
         for _ in 0..ATTEMPTS {
             let target = self.target(name, actor).await?;
-            let target = target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
+            let target =
+                target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
             let before = self.before_push(manifest, target.id()).await?;
             if !before.missing.is_empty() && self.is_current(name, &target).await? {
                 return Err(RepositoryError::ReferencesMissing { missing: before.missing });
@@ -141,7 +149,8 @@ impl Service {
 
         let rev = next(&mut values);
         let rev = rev.map_or(Ok(0), |rev| parsed(&keys::state(id), &field::REV, Some(&rev)))?;
-        let tags = tags.into_iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect::<Result<_, _>>()?;
+        let tags =
+            tags.into_iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect::<Result<_, _>>()?;
         let mut before = Before { rev, tags, links: Vec::new(), manifests: Vec::new(), missing: Vec::new() };
         for need in &manifest.needs {
             match (next(&mut values), need.what) {
@@ -198,7 +207,8 @@ fn edges(id: RepositoryId, manifest: &NewManifest) -> Vec<Mutation> {
         .iter()
         .map(|need| Mutation::AddMember(keys::uses(id), keys::use_of(&need.digest, &manifest.digest)));
     let referrer = manifest.subject.as_ref().map(|subject| {
-        let artifact_type = manifest.artifact_type.as_ref().map_or("", |artifact_type| artifact_type.as_str());
+        let artifact_type =
+            manifest.artifact_type.as_ref().map_or("", |artifact_type| artifact_type.as_str());
         Mutation::AddMember(keys::referrers(id), keys::referrer(subject, artifact_type, &manifest.digest))
     });
     uses.chain(referrer).collect()
@@ -212,7 +222,8 @@ fn body(id: RepositoryId, manifest: &NewManifest, now_ms: i64) -> Vec<Mutation> 
 
     let mut mutations = vec![set(field::BODY, body.clone()), set(field::NEEDS, written_needs(needs).into())];
     mutations.extend(subject.as_ref().map(|subject| set(field::SUBJECT, subject.to_string().into())));
-    mutations.extend(artifact_type.as_ref().map(|artifact| set(field::ARTIFACT, artifact.to_string().into())));
+    mutations
+        .extend(artifact_type.as_ref().map(|artifact| set(field::ARTIFACT, artifact.to_string().into())));
     mutations.push(set(field::PUSHED, now_ms.to_string().into()));
     mutations.push(set(field::TYPE, media_type.to_string().into()));
     mutations
@@ -232,7 +243,7 @@ fn written_needs(needs: &[Need]) -> String {
         Needed::Blob => "blob",
         Needed::Manifest => "manifest",
     };
-    needs.iter().map(|need| format!("{} {}\n", kind(need.what), need.digest)).collect()
+    needs.iter().map(|need| format!("{} {}", kind(need.what), need.digest)).collect::<Vec<_>>().join("\n")
 }
 
 /// The needs of a stored manifest.

@@ -21,7 +21,8 @@ impl Service {
         let Mount { repository, digest, from } = mount;
         for _ in 0..ATTEMPTS {
             let target = self.target(repository, actor).await?;
-            let target = target.ok_or_else(|| UploadError::NamespaceUnknown { namespace: repository.namespace() })?;
+            let target =
+                target.ok_or_else(|| UploadError::NamespaceUnknown { namespace: repository.namespace() })?;
             let seen = self.before_mount(mount, &target).await?;
 
             match seen {
@@ -39,10 +40,19 @@ impl Service {
             self.forget(from);
         }
 
-        Err(UploadError::Conflict { attempted: format!("mounting {digest} from {from} in {repository}").into() })
+        Err(UploadError::Conflict {
+            attempted: format!("mounting {digest} from {from} in {repository}").into(),
+        })
     }
 
-    fn mounting(&self, mount: &Mount, target: &Target, source: &Placement, link: BlobLink, content: &Content) -> Commit {
+    fn mounting(
+        &self,
+        mount: &Mount,
+        target: &Target,
+        source: &Placement,
+        link: BlobLink,
+        content: &Content,
+    ) -> Commit {
         let Mount { repository, digest, .. } = mount;
         let token = link.token.to_string();
         let added = self.new_blob_link(content.size_bytes().unwrap_or(link.size_bytes));
@@ -60,7 +70,9 @@ impl Service {
 
     async fn before_mount(&self, mount: &Mount, target: &Target) -> Result<Seen, UploadError> {
         let Mount { repository, digest, from } = mount;
-        let Some(source) = self.placement(from).await? else { return Ok(Seen::Absent) };
+        let Some(source) = self.placement(from).await? else {
+            return Ok(Seen::Absent);
+        };
         let mut asked = vec![guard(&source), BlobLink::field(source.id, digest)];
         asked.extend([guard(target.placement()), BlobLink::field(target.id(), digest)]);
         asked.extend(Content::fields(digest));
@@ -78,7 +90,7 @@ impl Service {
 
         Ok(match (content.live(), here, offered) {
             (Some(_), Some(_), _) => Seen::Linked,
-            (Some(_), None, Some(link)) => Seen::Mountable { source, link, content },
+            (Some(_), None, Some(link)) => Seen::Mountable { source, link, content: Box::new(content) },
             _ => Seen::Absent,
         })
     }
@@ -87,7 +99,11 @@ impl Service {
 /// What a mount finds.
 enum Seen {
     Linked,
-    Mountable { source: Placement, link: BlobLink, content: Content },
+    Mountable {
+        source: Placement,
+        link: BlobLink,
+        content: Box<Content>,
+    },
     /// There is nothing to mount: neither the source nor its content.
     Absent,
     /// A name means another repository by now.

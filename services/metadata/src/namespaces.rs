@@ -1,7 +1,10 @@
 //! The first part of a repository's name: a user or an organization, claimed before anything is put under it.
 
 use oci::{AccountName, Namespace};
-use proto::{auth::Subject, metadata::{Actor, Standing, accounts::Role}};
+use proto::{
+    auth::Subject,
+    metadata::{Actor, Standing, accounts::Role},
+};
 
 use crate::{
     Outcome, Service,
@@ -23,8 +26,8 @@ impl Owner {
     /// What its keys begin with.
     pub(crate) const fn sigil(self) -> char {
         match self {
-            Self::User => '@',
-            Self::Organization => '#',
+            Self::User => keys::USER_SIGIL,
+            Self::Organization => keys::ORGANIZATION_SIGIL,
         }
     }
 
@@ -41,18 +44,26 @@ impl Service {
     /// What `namespace` is, or none if nobody has claimed it.
     pub(crate) async fn claimed(&self, namespace: &Namespace) -> Result<Option<Owner>, Error> {
         let key = keys::claim(namespace);
-        let Some(value) = self.keyspace().get(&key).await? else { return Ok(None) };
+        let Some(value) = self.keyspace().get(&key).await? else {
+            return Ok(None);
+        };
 
         let owner = Owner::ALL.into_iter().find(|owner| owner.claim().as_bytes() == value);
         owner.map(Some).ok_or_else(|| Error::Damaged { what: format!("the value of {key}") })
     }
 
     /// As `claimed`, but an administrator's push makes the organization that it goes to.
-    pub(crate) async fn claimed_or_created(&self, namespace: &Namespace, actor: &Actor) -> Result<Option<Owner>, Error> {
+    pub(crate) async fn claimed_or_created(
+        &self,
+        namespace: &Namespace,
+        actor: &Actor,
+    ) -> Result<Option<Owner>, Error> {
         if let Some(owner) = self.claimed(namespace).await? {
             return Ok(Some(owner));
         }
-        let Subject::User(name) = &actor.subject else { return Ok(None) };
+        let Subject::User(name) = &actor.subject else {
+            return Ok(None);
+        };
         if namespace.is_reserved() || !self.is_administrator(name).await? {
             return Ok(None);
         }
@@ -72,10 +83,16 @@ impl Service {
 
     async fn is_administrator(&self, name: &AccountName) -> Result<bool, Error> {
         let account = self.account(name).await?;
-        Ok(account.is_some_and(|account| account.role == Role::Administrator && account.standing == Standing::Active))
+        Ok(account.is_some_and(|account| {
+            account.role == Role::Administrator && account.standing == Standing::Active
+        }))
     }
 
-    async fn create_organization(&self, name: &Namespace, owner: Option<&AccountName>) -> Result<Option<Owner>, Error> {
+    async fn create_organization(
+        &self,
+        name: &Namespace,
+        owner: Option<&AccountName>,
+    ) -> Result<Option<Owner>, Error> {
         let (claim, record) = (keys::claim(name), keys::organization(name));
         let now = self.now().as_millisecond().to_string();
         let set = |field, value: String| Mutation::SetField(record.clone(), field, value.into());

@@ -57,7 +57,11 @@ impl Service {
             .collect();
         let values = self.fields(&fields).await?;
 
-        fields.chunks(PLACES.len()).zip(values.chunks(PLACES.len())).map(|(asked, ids)| placed(asked, ids)).collect()
+        fields
+            .chunks(PLACES.len())
+            .zip(values.chunks(PLACES.len()))
+            .map(|(asked, ids)| placed(asked, ids))
+            .collect()
     }
 
     /// Looks again the next time: what was remembered of `name` has turned out wrong.
@@ -83,7 +87,8 @@ impl Service {
 
     /// A name for one event, link or repository; later ones sort behind earlier ones.
     pub(crate) fn ulid(&self) -> Ulid {
-        self.0.ulids.next()
+        // What it prints is a ULID: there is nothing to fall back to.
+        self.0.ulids.next().parse().unwrap_or_default()
     }
 
     /// Fields of any number of hashes, not all of one moment if they are many.
@@ -98,7 +103,9 @@ impl Service {
 
 fn placed(asked: &[(Key, Field)], ids: &[Option<Bytes>]) -> Result<Option<Placement>, Error> {
     let found = PLACES.iter().zip(asked).zip(ids).find(|(_, id)| id.is_some());
-    let Some((((owner, visibility), (record, _)), id)) = found else { return Ok(None) };
+    let Some((((owner, visibility), (record, _)), id)) = found else {
+        return Ok(None);
+    };
     let id = RepositoryId(parsed(record, &field::ID, id.as_ref())?);
 
     Ok(Some(Placement { id, owner: *owner, visibility: *visibility }))
@@ -142,14 +149,18 @@ impl Target {
                 Condition::FieldEquals(self.record(name), field::ID, id.to_string().into()),
             ],
             Self::New(Placement { owner, .. }) => [Visibility::Private, Visibility::Public]
-                .map(|visibility| Condition::FieldAbsent(keys::repository(*owner, name, visibility), field::ID))
+                .map(|visibility| {
+                    Condition::FieldAbsent(keys::repository(*owner, name, visibility), field::ID)
+                })
                 .into(),
         }
     }
 
     /// Makes the repository, if it is not there: index entries, what hangs off the id, then the record.
     pub(crate) fn founding(&self, name: &RepositoryName, now: Timestamp) -> Vec<Mutation> {
-        let Self::New(Placement { id, owner, visibility }) = self else { return Vec::new() };
+        let Self::New(Placement { id, owner, visibility }) = self else {
+            return Vec::new();
+        };
         let (state, record, now) = (keys::state(*id), self.record(name), now.as_millisecond().to_string());
         let listed = keys::listed(name, *owner);
 

@@ -22,7 +22,11 @@ impl Repositories for Service {
         self.quarantine_content(locator).await
     }
 
-    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError> {
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
         self.read_manifest(repository, reference).await
     }
 
@@ -42,7 +46,11 @@ impl Repositories for Service {
         }
     }
 
-    async fn tags(&self, repository: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+    async fn tags(
+        &self,
+        repository: &RepositoryName,
+        page: &PageRequest<Tag>,
+    ) -> Result<Page<Tag>, RepositoryError> {
         self.list_tags(repository, page).await
     }
 

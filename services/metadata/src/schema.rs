@@ -15,7 +15,9 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum FoundError {
     /// A later release wrote it.
-    #[error("the metadata has schema version {found}, this release knows versions up to {VERSION}: use a later release")]
+    #[error(
+        "the metadata has schema version {found}, this release knows versions up to {VERSION}: use a later release"
+    )]
     Newer {
         /// What it says.
         found: u32,

@@ -63,7 +63,11 @@ struct Head {
 
 impl Service {
     /// Opens a session.
-    pub(crate) async fn open_session(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError> {
+    pub(crate) async fn open_session(
+        &self,
+        repository: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<UploadSession, UploadError> {
         let session = self.new_session_id();
         let now = self.now();
         let key = keys::upload(&session);
@@ -80,7 +84,15 @@ impl Service {
         let address = UploadAddress { repository: repository.clone(), session };
         let standing = self.standing(&actor.subject).await?;
         let (subject, parts) = (actor.subject.clone(), Vec::new());
-        Ok(UploadSession { address, subject, standing, started: now, offset: 0, parts, hash: HashState::default() })
+        Ok(UploadSession {
+            address,
+            subject,
+            standing,
+            started: now,
+            offset: 0,
+            parts,
+            hash: HashState::default(),
+        })
     }
 
     /// Reads a session with all its parts.
@@ -93,7 +105,7 @@ impl Service {
         let Progress { offset, hash, .. } = Progress::read(&head, record.get(field::PROGRESS))?;
         let subject = subject(&head, record.get(field::SUBJECT))?;
         let started = millisecond(&head, &field::STARTED, record.get(field::STARTED))?;
-        let parts = counted_parts(address, parts.unwrap_or_default(), offset)?;
+        let parts = counted_parts(address, &parts.unwrap_or_default(), offset)?;
         let standing = self.standing(&subject).await?;
         Ok(UploadSession { address: address.clone(), subject, standing, started, offset, parts, hash })
     }
@@ -119,7 +131,11 @@ impl Service {
         let key = keys::upload(&address.session);
         let commit = Commit::relaxed()
             .when(Condition::FieldEquals(key.clone(), field::PROGRESS, recorded))
-            .then(Mutation::SetField(keys::parts(&address.session), keys::part(part.offset), written_part(part)))
+            .then(Mutation::SetField(
+                keys::parts(&address.session),
+                keys::part(part.offset),
+                written_part(part),
+            ))
             .then(Mutation::SetField(key, field::PROGRESS, next.to_bytes()));
         match self.commit(step!("advance"), commit).await? {
             Outcome::Committed => Ok(end),
@@ -155,7 +171,7 @@ impl Service {
 
     /// Whether a session that was opened then may still be used.
     pub(crate) fn is_young(&self, started: Timestamp) -> bool {
-        self.now().duration_since(started).unsigned_abs() < self.0.lifetimes.session.get()
+        self.now().duration_since(started).unsigned_abs() < self.0.lifetimes.session
     }
 
     async fn head(&self, address: &UploadAddress, offset: u64) -> Result<Head, UploadError> {
@@ -167,7 +183,9 @@ impl Service {
             <[_; 4]>::try_from(values).map_err(|_| damaged(&key, &field::PROGRESS))?;
 
         let here = repository.is_some_and(|found| found == address.repository.to_string().as_bytes());
-        let Some(recorded) = recorded.filter(|_| here) else { return Err(unknown(address)) };
+        let Some(recorded) = recorded.filter(|_| here) else {
+            return Err(unknown(address));
+        };
         if !self.is_young(millisecond(&key, &field::STARTED, started.as_ref())?) {
             return Err(unknown(address));
         }
@@ -176,7 +194,9 @@ impl Service {
 
     /// Whether the account of `subject` may be used.
     async fn standing(&self, subject: &Subject) -> Result<Standing, Error> {
-        let Subject::User(name) = subject else { return Ok(Standing::Active) };
+        let Subject::User(name) = subject else {
+            return Ok(Standing::Active);
+        };
         Ok(self.account(name).await?.map_or(Standing::Disabled, |account| account.standing))
     }
 
@@ -208,14 +228,15 @@ pub(crate) fn millisecond(key: &Key, field: &Field, value: Option<&Bytes>) -> Re
 fn written(subject: &Subject) -> String {
     match subject {
         Subject::Anonymous => "-".to_owned(),
-        Subject::User(name) => format!("@{name}"),
+        Subject::User(name) => format!("{}{name}", keys::USER_SIGIL),
     }
 }
 
 fn subject(key: &Key, value: Option<&Bytes>) -> Result<Subject, Error> {
-    match value.map(|value| value.split_first()) {
-        Some(Some((b'-', []))) => Ok(Subject::Anonymous),
-        Some(Some((b'@', name))) => parsed_member(key, name).map(Subject::User),
+    let text = value.and_then(|value| std::str::from_utf8(value).ok());
+    match text.map(|text| text.strip_prefix(keys::USER_SIGIL).ok_or(text)) {
+        Some(Err("-")) => Ok(Subject::Anonymous),
+        Some(Ok(name)) => parsed_member(key, name.as_bytes()).map(Subject::User),
         _ => Err(damaged(key, &field::SUBJECT)),
     }
 }
@@ -225,13 +246,17 @@ fn written_part(part: &Part) -> Bytes {
 }
 
 /// The parts that count: without gaps up to `offset`. What a crash has left behind it does not count.
-fn counted_parts(address: &UploadAddress, record: Record, offset: u64) -> Result<Vec<Part>, Error> {
+fn counted_parts(address: &UploadAddress, record: &Record, offset: u64) -> Result<Vec<Part>, Error> {
     let key = keys::parts(&address.session);
     let mut found = BTreeMap::new();
     for (field, value) in record.iter() {
         let at: u64 = parsed_member(&key, field)?;
         let (size, generation) = split(value).ok_or_else(|| damaged(&key, &Field::new(field.clone())))?;
-        let part = Part { offset: at, size_bytes: parsed_member(&key, size)?, generation: parsed_member(&key, generation)? };
+        let part = Part {
+            offset: at,
+            size_bytes: parsed_member(&key, size)?,
+            generation: parsed_member(&key, generation)?,
+        };
         found.insert(at, part);
     }
 

@@ -28,7 +28,9 @@ impl Service {
         page: &PageRequest<Tag>,
     ) -> Result<Page<Tag>, RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let Some(placement) = self.placement(repository).await? else { break };
+            let Some(placement) = self.placement(repository).await? else {
+                break;
+            };
             let listed = self.tags_behind(&placement, page).await?;
             // Read behind the list: an id that is the repository's now was so before.
             if self.is_at(repository, &placement).await? {
@@ -40,9 +42,14 @@ impl Service {
         Err(RepositoryError::NameUnknown { repository: repository.clone() })
     }
 
-    async fn tags_behind(&self, placement: &Placement, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+    async fn tags_behind(
+        &self,
+        placement: &Placement,
+        page: &PageRequest<Tag>,
+    ) -> Result<Page<Tag>, RepositoryError> {
         let key = keys::tags(placement.id);
-        let behind = page.after.as_ref().map_or(MemberRange::all(), |tag| MemberRange::after(tag.to_string()));
+        let behind =
+            page.after.as_ref().map_or(MemberRange::all(), |tag| MemberRange::after(tag.to_string()));
         let limit = page.limit.min(LONGEST_PAGE);
         let members = self.keyspace().range(&key, behind, limit + 1, Direction::Forward).await?;
 
@@ -52,7 +59,11 @@ impl Service {
     }
 
     /// Whether the repository is where it is believed to be.
-    pub(crate) async fn is_at(&self, repository: &RepositoryName, placement: &Placement) -> Result<bool, Error> {
+    pub(crate) async fn is_at(
+        &self,
+        repository: &RepositoryName,
+        placement: &Placement,
+    ) -> Result<bool, Error> {
         let guard = self.keyspace().get_many(&[guard(placement)]).await?.pop().flatten();
         Ok(belongs(guard.as_ref(), repository))
     }
@@ -74,7 +85,11 @@ impl TagBefore {
     }
 
     /// Reads the next values, which were asked for by `fields`.
-    pub(crate) fn read(id: RepositoryId, tag: &Tag, values: &mut impl Iterator<Item = Option<Bytes>>) -> Result<Self, Error> {
+    pub(crate) fn read(
+        id: RepositoryId,
+        tag: &Tag,
+        values: &mut impl Iterator<Item = Option<Bytes>>,
+    ) -> Result<Self, Error> {
         let (key, field) = (keys::tag(id), keys::named(tag));
         let digest = next(values).map(|digest| parsed(&key, &field, Some(&digest))).transpose()?;
 
@@ -122,15 +137,32 @@ impl TagBefore {
             Mutation::RemoveField(keys::pushed(id), field),
         ];
         mutations.extend(self.no_longer_recent()?);
-        mutations.extend(digest.as_ref().map(|old| Mutation::RemoveMember(keys::tagged(id), keys::tagged_by(old, tag))));
+        mutations.extend(
+            digest.as_ref().map(|old| Mutation::RemoveMember(keys::tagged(id), keys::tagged_by(old, tag))),
+        );
         Ok(mutations)
     }
 
+    /// The tag does not name `digest` any more. A crash may have left it in the index only.
+    pub(crate) fn no_longer(&self, digest: &Digest) -> Result<Vec<Mutation>, Error> {
+        if self.digest.as_ref() == Some(digest) {
+            return self.removed();
+        }
+        Ok(vec![Mutation::RemoveMember(keys::tagged(self.id), keys::tagged_by(digest, &self.tag))])
+    }
+
+    pub(crate) const fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
     fn no_longer_recent(&self) -> Result<Option<Mutation>, Error> {
-        let Some(pushed) = &self.pushed else { return Ok(None) };
+        let Some(pushed) = &self.pushed else {
+            return Ok(None);
+        };
         let (key, field) = (keys::pushed(self.id), keys::named(&self.tag));
         let text = std::str::from_utf8(pushed).map_err(|_| damaged(&key, &field))?;
-        let at: Ulid = text.split(' ').next().and_then(|at| at.parse().ok()).ok_or_else(|| damaged(&key, &field))?;
+        let at: Ulid =
+            text.split(' ').next().and_then(|at| at.parse().ok()).ok_or_else(|| damaged(&key, &field))?;
 
         Ok(Some(Mutation::RemoveMember(keys::recent(self.id), keys::recent_tag(at, &self.tag))))
     }

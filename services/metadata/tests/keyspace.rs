@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
-use std::{path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use metadata::keyspace::{
@@ -169,7 +169,10 @@ async fn commits_of_one_batch_see_those_before_them() {
 
     // then
     let won = [&one, &two, &three].into_iter().filter(|outcome| outcome.is_ok()).count();
-    let lost = [&one, &two, &three].into_iter().filter(|o| **o == Err(CommitError::Conflict { condition: 0 })).count();
+    let lost = [&one, &two, &three]
+        .into_iter()
+        .filter(|o| **o == Err(CommitError::Conflict { condition: 0 }))
+        .count();
     assert_eq!((won, lost), (1, 2));
 }
 
@@ -195,9 +198,12 @@ async fn below_the_reserve_only_removing_goes_on() {
     assert_eq!(engine.record(&key("record")).await, Ok(None));
 }
 
-#[tokio::test]
-async fn a_file_that_fails_under_the_engine_is_reopened_once_it_is_whole_again() {
-    // given
+fn cut(path: &Path) {
+    File::options().write(true).open(path).unwrap().set_len(4_096).unwrap();
+}
+
+/// Breaks the file under an engine that keeps no page in memory, sees it fail, and mends the file.
+async fn broken_and_mended(damage: impl FnOnce(&Path, Vec<u8>)) -> Result<usize, CommitError> {
     let directory = tempfile::tempdir().unwrap();
     let options = Options { cache_bytes: 0, ..Options::new(directory.path()) };
     let engine = Embedded::open(&options).unwrap();
@@ -205,23 +211,59 @@ async fn a_file_that_fails_under_the_engine_is_reopened_once_it_is_whole_again()
     let path = directory.path().join("metadata.redb");
     let whole = std::fs::read(&path).unwrap();
 
-    // when
-    std::fs::File::options().write(true).open(&path).unwrap().set_len(4_096).unwrap();
-
-    // then
+    damage(&path, whole.clone());
     for _ in 0..3 {
-        let read = engine.record(&key("record")).await;
-        assert!(matches!(read, Err(Error::Unavailable { .. })), "{read:?}");
         let write = engine.commit(Commit::synced().then(set("g", "v"))).await;
         assert!(matches!(write, Err(CommitError::Engine(_))), "{write:?}");
+        let read = engine.record(&key("record")).await;
+        assert!(read.is_err(), "{read:?}");
     }
+    // In place, as a disk that comes back would have it.
+    std::fs::write(&path, &whole).unwrap();
 
-    // and when: in place, as the engine holds on to the file
+    engine.commit(Commit::synced().then(set("g", "v"))).await?;
+    Ok(engine.record(&key("record")).await.unwrap().unwrap().len())
+}
+
+#[tokio::test]
+async fn a_file_that_fails_under_the_engine_is_reopened_once_it_is_whole_again() {
+    let truncate = |path: &Path, _| cut(path);
+
+    assert_eq!(broken_and_mended(truncate).await, Ok(2));
+}
+
+#[tokio::test]
+async fn reads_heal_without_a_commit() {
+    // given
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { cache_bytes: 0, ..Options::new(directory.path()) };
+    let engine = Embedded::open(&options).unwrap();
+    engine.commit(Commit::synced().then(set("f", "v"))).await.unwrap();
+    let path = directory.path().join("metadata.redb");
+    let whole = std::fs::read(&path).unwrap();
+    cut(&path);
+    engine.record(&key("record")).await.expect_err("the record is cut off");
+
+    // when
     std::fs::write(&path, &whole).unwrap();
 
     // then
-    assert_eq!(engine.commit(Commit::synced().then(set("g", "v"))).await, Ok(()));
-    assert_eq!(engine.record(&key("record")).await.unwrap().unwrap().len(), 2);
+    let healed = async {
+        while engine.record(&key("record")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), healed).await.expect("reads go on");
+}
+
+#[tokio::test]
+async fn a_file_in_which_redb_panics_does_not_end_the_thread_that_writes() {
+    let scribble = |path: &Path, mut whole: Vec<u8>| {
+        whole[4_096..].fill(0xff);
+        std::fs::write(path, whole).unwrap();
+    };
+
+    assert_eq!(broken_and_mended(scribble).await, Ok(2));
 }
 
 #[cfg(target_os = "linux")]

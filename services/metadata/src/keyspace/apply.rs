@@ -29,7 +29,10 @@ pub(super) trait Tables {
 }
 
 /// Applies a commit, or says why not and leaves the tables as they were.
-pub(super) fn apply<T: Tables>(commit: &Commit, tables: &mut T) -> Result<Result<(), CommitError>, T::Failure> {
+pub(super) fn apply<T: Tables>(
+    commit: &Commit,
+    tables: &mut T,
+) -> Result<Result<(), CommitError>, T::Failure> {
     for (condition, asked) in commit.conditions.iter().enumerate() {
         if !holds(asked, tables)? {
             return Ok(Err(CommitError::Conflict { condition }));
@@ -71,7 +74,9 @@ fn change<T: Tables>(
         Mutation::SetField(key, field, value) => tables.set_field(key, field, value),
         Mutation::RemoveField(key, field) => tables.remove_field(key, field),
         Mutation::RemoveRecord(key) => tables.remove_record(key),
-        Mutation::Increment(key, field, _) => sums.next().map_or(Ok(()), |sum| tables.set_field(key, field, &sum)),
+        Mutation::Increment(key, field, _) => {
+            sums.next().map_or(Ok(()), |sum| tables.set_field(key, field, &sum))
+        }
         Mutation::AddMember(key, member) => tables.add_member(key, member),
         Mutation::RemoveMember(key, member) => tables.remove_member(key, member),
         Mutation::RemoveSet(key) => tables.remove_set(key),
@@ -110,7 +115,11 @@ fn sums<T: Tables>(mutations: &[Mutation], tables: &T) -> Result<Result<Vec<Byte
                         written.insert((key, field), Some(sum.clone()));
                         sums.push(sum);
                     }
-                    None => return Ok(Err(Error::Damaged { what: format!("{key} {field} is not a number to add to") })),
+                    None => {
+                        return Ok(Err(Error::Damaged {
+                            what: format!("{key} {field} is not a number to add to"),
+                        }));
+                    }
                 }
             }
             _ => {}

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, RwLock, TryLockError, atomic::Ordering},
     thread::JoinHandle,
@@ -19,7 +20,8 @@ use self::{
     tables::{FIELDS, Failure, MEMBERS, VALUES, read_field, read_members, read_record},
 };
 use super::{
-    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, READ_LIMIT, Record,
+    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, READ_LIMIT,
+    Record,
     commit::{at_most, check_fields, check_keys, check_range},
 };
 
@@ -148,7 +150,11 @@ impl Embedded {
             return Err(Error::Unavailable { attempted });
         };
 
-        database.begin_read().map_err(Failure::from).and_then(|transaction| read(&transaction)).map_err(|failure| {
+        // redb asserts what it finds in the file; one damaged page shall not look like a bug of the caller.
+        let attempt = AssertUnwindSafe(|| read(&database.begin_read()?));
+        let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(Failure::Corrupted(attempted.to_owned())));
+
+        outcome.map_err(|failure| {
             if is_latched(&failure) {
                 self.ask_to_reopen(slot.generation);
             }

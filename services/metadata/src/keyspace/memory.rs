@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, READ_LIMIT, Record,
+    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, READ_LIMIT,
+    Record,
     apply::{Tables, apply},
     commit::{at_most, check_fields, check_keys, check_range},
 };
@@ -102,7 +103,9 @@ impl State {
     }
 
     fn record(&self, key: &Key) -> Result<Option<Record>, Error> {
-        let Some(fields) = self.hashes.get(key) else { return Ok(None) };
+        let Some(fields) = self.hashes.get(key) else {
+            return Ok(None);
+        };
         at_most("the number of fields in a record", fields.len(), READ_LIMIT)?;
 
         Ok(Some(Record(fields.clone())))

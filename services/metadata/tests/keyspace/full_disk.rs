@@ -92,7 +92,8 @@ async fn a_file_that_ran_into_the_end_of_the_disk_is_reopened_and_heals_without_
     let options = Options { reserve_bytes: 0, ..Options::new(disk.path().join("metadata")) };
     let engine = Embedded::open(&options).unwrap();
     let name = |number: u32| Field::new(number.to_string());
-    let fields = (0..1_000).map(|number| Mutation::SetField(key("record"), name(number), vec![7; 1_000].into()));
+    let fields =
+        (0..1_000).map(|number| Mutation::SetField(key("record"), name(number), vec![7; 1_000].into()));
     engine.commit(Commit::synced().then_all(fields)).await.unwrap();
 
     // when: half the fields go, which rewrites every page before it frees one

@@ -160,9 +160,16 @@ impl Committer {
     }
 
     fn replace(&self, database: Option<Database>) {
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
-        slot.generation += u64::from(database.is_some());
-        slot.database = database;
+        let closed = {
+            let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+            slot.generation += u64::from(database.is_some());
+            std::mem::replace(&mut slot.database, database)
+        };
+
+        // Closing writes what a fast start needs, and asserts as well; it lets the file go in any case.
+        if catch_unwind(AssertUnwindSafe(|| drop(closed))).is_err() {
+            tracing::error!("embedded metadata engine could not be closed in order");
+        }
     }
 
     fn settle(&self, batch: Vec<Pending>, healed: Result<(), Error>) {
@@ -171,7 +178,8 @@ impl Committer {
         }
 
         let room = healed.and_then(|()| self.room());
-        let outcomes = room.and_then(|room| self.write(&batch, room).map_err(|failure| self.recover(&failure)));
+        let outcomes =
+            room.and_then(|room| self.write(&batch, room).map_err(|failure| self.recover(&failure)));
         match outcomes {
             Ok(outcomes) => answer(batch, outcomes),
             Err(error) => {

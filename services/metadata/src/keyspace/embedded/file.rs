@@ -35,12 +35,18 @@ impl Place {
             TryLockError::Error(source) => OpenError::Directory { directory: directory.clone(), source },
         })?;
 
-        Ok(Self { path: directory.join("metadata.redb"), directory, cache_bytes: options.cache_bytes, _lock: lock })
+        Ok(Self {
+            path: directory.join("metadata.redb"),
+            directory,
+            cache_bytes: options.cache_bytes,
+            _lock: lock,
+        })
     }
 
     /// Opens the database, and makes it the first time.
     pub(super) fn open_or_create(&self) -> Result<Database, OpenError> {
-        let database = |source: Failure| OpenError::Database { path: self.path.clone(), source: Box::new(source) };
+        let database =
+            |source: Failure| OpenError::Database { path: self.path.clone(), source: Box::new(source) };
         if !self.path.try_exists().map_err(|source| self.directory_error(source))? {
             self.create().map_err(database)?;
             sync_directories(&self.directory).map_err(|source| self.directory_error(source))?;
@@ -113,7 +119,8 @@ fn is_no_space(error: &io::Error) -> bool {
 fn lock(directory: &Path) -> Result<File, TryLockError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     let path = directory.join("metadata.lock");
-    let opened = made.and_then(|()| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path));
+    let opened = made
+        .and_then(|()| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path));
     let file = opened.map_err(TryLockError::Error)?;
     file.try_lock()?;
 

@@ -147,7 +147,9 @@ pub(super) fn read_members(
         Direction::Forward => entries.next(),
         Direction::Backward => entries.next_back(),
     };
-    let read = std::iter::from_fn(next).take(limit).map(|entry| Ok(Bytes::copy_from_slice(&entry?.0.value()[start..])));
+    let read = std::iter::from_fn(next)
+        .take(limit)
+        .map(|entry| Ok(Bytes::copy_from_slice(&entry?.0.value()[start..])));
 
     read.collect()
 }

@@ -1,0 +1,138 @@
+//! The contract `Accounts`: users, and what a decision about a token depends on.
+
+use async_trait::async_trait;
+use oci::AccountName;
+use proto::metadata::{
+    AccountError, Accounts, Standing,
+    accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    Outcome, Service,
+    failure::{damaged, parsed},
+    keys::{self, field},
+    keyspace::{Commit, Condition, Error, Field, Key, Mutation, Record},
+    namespaces::Owner,
+    step,
+};
+
+#[async_trait]
+impl Accounts for Service {
+    async fn create_account(&self, account: &Account) -> Result<(), AccountError> {
+        if account.name.namespace().is_reserved() {
+            return Err(AccountError::NameReserved { name: account.name.clone() });
+        }
+        let taken = || AccountError::NameTaken { name: account.name.clone() };
+        let claimed = match self.claimed(&account.name.namespace()).await? {
+            None => Condition::ValueAbsent(keys::claim(&account.name)),
+            // A crash may have left the claim alone: whoever has claimed it may go on, and only one succeeds.
+            Some(Owner::User) => Condition::FieldAbsent(keys::user(&account.name), field::NAME),
+            Some(Owner::Organization) => return Err(taken()),
+        };
+
+        match self.commit(step!("create_account"), self.creation(account, claimed)).await? {
+            Outcome::Committed => Ok(()),
+            Outcome::Conflicted => Err(taken()),
+        }
+    }
+
+    async fn access_facts(&self, question: &AccessQuestion) -> Result<AccessFacts, AccountError> {
+        let account = match &question.account {
+            Some(name) => self.account(name).await?,
+            None => None,
+        };
+        let placements = self.placements(&question.repositories).await?;
+
+        let visibilities =
+            placements.into_iter().map(|placement| placement.map(|placement| placement.visibility));
+        let repositories = question.repositories.iter().cloned().zip(visibilities).collect();
+        Ok(AccessFacts { account, repositories })
+    }
+
+    async fn found_signing_key(&self, key: &SigningKey) -> Result<Vec<SigningKey>, AccountError> {
+        self.found_key(key).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKey>, AccountError> {
+        self.kept_keys().await
+    }
+}
+
+impl Service {
+    /// The account of that name, if there is one.
+    pub(crate) async fn account(&self, name: &AccountName) -> Result<Option<Account>, Error> {
+        let key = keys::user(name);
+        let Some(record) = self.keyspace().record(&key).await? else {
+            return Ok(None);
+        };
+        if record.get(field::NAME).is_none() {
+            return Ok(None);
+        }
+
+        let password = record.text(field::PASSWORD).ok_or_else(|| damaged(&key, &field::PASSWORD))?;
+        Ok(Some(Account {
+            name: parsed(&key, &field::NAME, record.get(field::NAME))?,
+            password_hash: SecretString::from(password.to_owned()),
+            role: Role::read(&key, &field::ROLE, &record)?,
+            standing: Standing::read(&key, &field::STANDING, &record)?,
+        }))
+    }
+
+    /// Claim, index entry, record; the name comes last, because it is what makes the account count.
+    fn creation(&self, account: &Account, claimed: Condition) -> Commit {
+        let Account { name, password_hash, role, standing } = account;
+        let (key, now) = (keys::user(name), self.now().as_millisecond().to_string());
+        let set = |field, value: String| Mutation::SetField(key.clone(), field, value.into());
+
+        Commit::synced()
+            .when(claimed)
+            .when(Condition::FieldAbsent(key.clone(), field::NAME))
+            .then(Mutation::SetValue(keys::claim(name), Owner::User.claim().into()))
+            .then(Mutation::AddMember(keys::USERS, name.to_string().into()))
+            .then(set(field::PASSWORD, password_hash.expose_secret().to_owned()))
+            .then(set(field::ROLE, role.word().to_owned()))
+            .then(set(field::STANDING, standing.word().to_owned()))
+            .then(set(field::CREATED, now.clone()))
+            .then(set(field::UPDATED, now))
+            .then(set(field::NAME, name.to_string()))
+    }
+}
+
+/// A choice that is stored as one word.
+trait Word: Copy + 'static {
+    const ALL: &'static [Self];
+
+    fn word(self) -> &'static str;
+
+    fn read(key: &Key, field: &Field, record: &Record) -> Result<Self, Error> {
+        let word = record.text(field);
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|choice| Some(choice.word()) == word)
+            .ok_or_else(|| damaged(key, field))
+    }
+}
+
+impl Word for Role {
+    const ALL: &'static [Self] = &[Self::User, Self::Administrator];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+impl Word for Standing {
+    const ALL: &'static [Self] = &[Self::Active, Self::Disabled];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}

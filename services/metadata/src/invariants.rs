@@ -1,0 +1,182 @@
+//! The invariants of `docs/KEYS.md` §5, checked on all that is there. `Strictness::AfterCuts` leaves out what a crash
+//! in the middle of a commit may leave behind on an engine that is not atomic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use oci::{Digest, Needed, RepositoryName, Tag};
+use proto::metadata::Visibility;
+use ulid::Ulid;
+
+use crate::{
+    Service,
+    content::{BlobLink, Content},
+    keys::{self, RepositoryId, field},
+    keyspace::{Direction, Key, MemberRange, RANGE_LIMIT, Record},
+    manifests::recorded_needs,
+    placement::Placement,
+};
+
+mod cut;
+mod races;
+mod random;
+
+/// What may be expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    Exact,
+    AfterCuts,
+}
+
+/// Checks all invariants of the given repositories; `manifests` are all that may be stored.
+async fn check(service: &Service, names: &[RepositoryName], manifests: &[Digest], strictness: Strictness) {
+    let garbage = members(service, &keys::GARBAGE).await;
+    let garbage: BTreeSet<&[u8]> = garbage.iter().map(keys::last_part).collect();
+
+    for (name, placement) in names.iter().zip(service.placements(names).await.unwrap()) {
+        let Some(placement) = placement else { continue };
+        let repository = Repository { service, id: placement.id, strictness };
+        repository.is_listed(name, &placement).await;
+        repository.links_have_bytes(&garbage).await;
+        repository.manifests_have_what_they_need(manifests).await;
+        repository.tags_agree().await;
+        if strictness == Strictness::Exact {
+            repository.counters_are_right().await;
+        }
+    }
+}
+
+struct Repository<'a> {
+    service: &'a Service,
+    id: RepositoryId,
+    strictness: Strictness,
+}
+
+impl Repository<'_> {
+    /// 6: a record has its index entry.
+    async fn is_listed(&self, name: &RepositoryName, placement: &Placement) {
+        let listed = keys::listed(name, placement.owner);
+        assert!(members(self.service, &keys::REPOSITORIES).await.contains(&listed), "{name} is not listed");
+        let public = members(self.service, &keys::PUBLIC_REPOSITORIES).await.contains(&listed);
+        assert_eq!(public, placement.visibility == Visibility::Public);
+
+        let state = record(self.service, &keys::state(self.id)).await;
+        assert_eq!(state.text(field::NAME), Some(name.as_str()));
+    }
+
+    /// 1: what is linked has bytes: its locator has not been queued for deletion. 5: both ends have one token.
+    async fn links_have_bytes(&self, garbage: &BTreeSet<&[u8]>) {
+        for (digest, link) in self.links().await {
+            let refs = record(self.service, &keys::refs(&digest)).await;
+            let token: Option<Ulid> = refs.text(keys::named(self.id)).and_then(|token| token.parse().ok());
+            assert_eq!(token, Some(link.token), "the reference of {digest}");
+
+            let values = self.service.keyspace().get_many(&Content::fields(&digest)).await.unwrap();
+            let content = Content::read(&digest, &mut values.into_iter()).unwrap();
+            if let Some(locator) = content.live() {
+                assert!(!garbage.contains(locator.to_string().as_bytes()), "{locator} is linked and garbage");
+                assert_eq!(content.size_bytes(), Some(link.size_bytes));
+            }
+        }
+    }
+
+    /// 2: a manifest has all that it needs, and says so where reclaim looks.
+    async fn manifests_have_what_they_need(&self, manifests: &[Digest]) {
+        let links = self.links().await;
+        let uses = members(self.service, &keys::uses(self.id)).await;
+        for digest in manifests {
+            let key = keys::manifest(self.id, digest);
+            let manifest = record(self.service, &key).await;
+            if manifest.get(field::TYPE).is_none() {
+                continue;
+            }
+
+            for (what, needed) in recorded_needs(&key, &manifest).unwrap() {
+                let here = match what {
+                    Needed::Blob => links.contains_key(&needed),
+                    Needed::Manifest => self.is_stored(&needed).await,
+                };
+                assert!(here, "{digest} needs {needed}");
+                assert!(
+                    uses.contains(&keys::use_of(&needed, digest)),
+                    "{needed} is not marked as used by {digest}"
+                );
+            }
+        }
+    }
+
+    /// 3: a tag names a manifest. 4: the tag and its indexes agree.
+    async fn tags_agree(&self) {
+        let tags: BTreeMap<Tag, Digest> = fields(&record(self.service, &keys::tag(self.id)).await);
+        let tagged = members(self.service, &keys::tagged(self.id)).await;
+        for (tag, digest) in &tags {
+            assert!(self.is_stored(digest).await, "{tag} names {digest}, which is not there");
+            assert!(tagged.contains(&keys::tagged_by(digest, tag)), "{digest} does not know {tag}");
+        }
+        let named: BTreeSet<Bytes> = tags.keys().map(|tag| tag.to_string().into()).collect();
+        let listed = members(self.service, &keys::tags(self.id)).await;
+        assert!(listed.is_subset(&named), "a tag that does not exist is listed");
+
+        if self.strictness == Strictness::Exact {
+            assert_eq!(listed, named);
+            assert_eq!(tagged.len(), tags.len());
+            let recent = members(self.service, &keys::recent(self.id)).await;
+            let recent: Vec<&[u8]> = recent.iter().map(keys::last_part).collect();
+            assert_eq!(recent.len(), tags.len());
+            assert!(named.iter().all(|tag| recent.contains(&&tag[..])));
+        }
+    }
+
+    /// What repair would mend after a crash.
+    async fn counters_are_right(&self) {
+        let links = self.links().await;
+        let state = record(self.service, &keys::state(self.id)).await;
+        let sum: u64 = links.values().map(|link| link.size_bytes).sum();
+        assert_eq!(state.number(field::BYTES), i64::try_from(sum).ok());
+
+        let edges = members(self.service, &keys::uses(self.id)).await;
+        let used: BTreeSet<&[u8]> = edges.iter().map(keys::first_part).collect();
+        let unused = members(self.service, &keys::unused(self.id)).await;
+        for (digest, link) in &links {
+            assert_eq!(
+                link.unused_since_ms.is_none(),
+                used.contains(digest.to_string().as_bytes()),
+                "{digest}"
+            );
+        }
+        let expected =
+            links.iter().filter_map(|(digest, link)| Some(keys::unused_since(link.unused_since_ms?, digest)));
+        assert_eq!(unused, expected.collect());
+    }
+
+    async fn links(&self) -> BTreeMap<Digest, BlobLink> {
+        let blobs = record(self.service, &keys::blobs(self.id)).await;
+        let parsed = blobs.iter().map(|(digest, value)| {
+            let digest: Digest = std::str::from_utf8(digest).unwrap().parse().unwrap();
+            let link = BlobLink::read(self.id, &digest, value).unwrap();
+            (digest, link)
+        });
+        parsed.collect()
+    }
+
+    async fn is_stored(&self, digest: &Digest) -> bool {
+        record(self.service, &keys::manifest(self.id, digest)).await.get(field::TYPE).is_some()
+    }
+}
+
+async fn record(service: &Service, key: &Key) -> Record {
+    service.keyspace().record(key).await.unwrap().unwrap_or_default()
+}
+
+async fn members(service: &Service, key: &Key) -> BTreeSet<Bytes> {
+    let found =
+        service.keyspace().range(key, MemberRange::all(), RANGE_LIMIT, Direction::Forward).await.unwrap();
+    assert!(found.len() < RANGE_LIMIT, "the check reads one page");
+    found.into_iter().collect()
+}
+
+fn fields<K: std::str::FromStr + Ord, V: std::str::FromStr>(record: &Record) -> BTreeMap<K, V> {
+    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    let parsed = record.iter().map(|(field, value)| (text(field).parse().ok(), text(value).parse().ok()));
+    parsed.map(|(field, value)| field.zip(value).unwrap()).collect()
+}

@@ -1,0 +1,348 @@
+//! Every operation, cut off after each mutation of its commit, as an engine without transactions may leave it:
+//! the invariants hold all the same, and doing it again completes it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use oci::{ContentId, Digest, Locator, ManifestKind, Need, Needed, Reference, RepositoryName};
+use proto::{
+    auth::Subject,
+    metadata::{
+        Accounts as _, Actor, Repositories as _, RepositoryError, Standing, UploadError, Uploads as _, Via,
+        accounts::{AccessQuestion, Account, Role},
+        repositories::NewManifest,
+        uploads::{Link, Mount},
+    },
+};
+use service_kit::{clock::ManualClock, random::SeededRandom};
+
+use super::{Strictness, check};
+use crate::{
+    Service,
+    config::Config,
+    keyspace::{
+        Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, Record,
+        memory::Memory,
+    },
+};
+
+/// Nothing is cut.
+const NEVER: usize = usize::MAX;
+
+/// Memory that loses its power in the middle of a commit, or lets somebody else be first.
+pub(super) struct Cutting {
+    memory: Memory,
+    after: AtomicUsize,
+    rival: Mutex<Option<BoxFuture>>,
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Cutting {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { memory: Memory::new(), after: AtomicUsize::new(NEVER), rival: Mutex::default() })
+    }
+
+    /// The next commit is cut after so many mutations, if it has more.
+    pub(super) fn cut_after(&self, mutations: usize) {
+        self.after.store(mutations, Ordering::SeqCst);
+    }
+
+    /// `rival` happens between what the next commit was decided by and that commit.
+    pub(super) fn interpose(&self, rival: impl Future<Output = ()> + Send + 'static) {
+        *self.rival.lock().unwrap() = Some(Box::pin(rival));
+    }
+
+    /// Whether somebody waits for the next commit.
+    pub(super) fn is_interposed(&self) -> bool {
+        self.rival.lock().unwrap().is_some()
+    }
+
+    /// Cuts nothing any more.
+    pub(super) fn mend(&self) {
+        self.after.store(NEVER, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Keyspace for Cutting {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>, Error> {
+        self.memory.get(key).await
+    }
+
+    async fn get_many(&self, fields: &[(Key, Field)]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.memory.get_many(fields).await
+    }
+
+    async fn records(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
+        self.memory.records(keys).await
+    }
+
+    async fn range(
+        &self,
+        key: &Key,
+        members: MemberRange,
+        limit: usize,
+        to: Direction,
+    ) -> Result<Vec<Bytes>, Error> {
+        self.memory.range(key, members, limit, to).await
+    }
+
+    async fn follow(&self, follow: &Follow) -> Result<Followed, Error> {
+        self.memory.follow(follow).await
+    }
+
+    async fn commit(&self, mut commit: Commit) -> Result<(), CommitError> {
+        let rival = self.rival.lock().unwrap().take();
+        if let Some(rival) = rival {
+            rival.await;
+        }
+
+        let after = self.after.load(Ordering::SeqCst);
+        if after >= commit.mutations.len() {
+            return self.memory.commit(commit).await;
+        }
+
+        commit.mutations.truncate(after);
+        self.memory.commit(commit).await?;
+        self.mend();
+        Err(Error::Unavailable { attempted: "losing power" }.into())
+    }
+}
+
+pub(super) async fn service(keyspace: Arc<Cutting>) -> Service {
+    let config = Config::new("unused".into(), "a secret for grants".into());
+    let (clock, random) = (Arc::new(ManualClock::default()), Arc::new(SeededRandom::new(3)));
+    Service::found(keyspace, &config, clock, random).await.unwrap()
+}
+
+pub(super) fn actor() -> Actor {
+    Actor { subject: Subject::User("ann".parse().unwrap()), via: Via::Registry, address: None }
+}
+
+pub(super) fn account(name: &str, role: Role) -> Account {
+    Account {
+        name: name.parse().unwrap(),
+        password_hash: "hash".to_owned().into(),
+        role,
+        standing: Standing::Active,
+    }
+}
+
+pub(super) fn digest(content: &str) -> Digest {
+    Digest::of_sha256(content.as_bytes())
+}
+
+pub(super) fn locator(digest: &Digest, number: u64) -> Locator {
+    let (store, generation) = ("disk".parse().unwrap(), format!("01JD{number:022}").parse().unwrap());
+    Locator { store, content: ContentId::plain(digest.clone()), generation }
+}
+
+pub(super) fn manifest(
+    name: &RepositoryName,
+    body: &str,
+    needs: &[(Needed, &Digest)],
+    tags: &[&str],
+) -> NewManifest {
+    let need = |(what, digest): &(Needed, &Digest)| Need { digest: (*digest).clone(), size: 1, what: *what };
+    NewManifest {
+        repository: name.clone(),
+        digest: digest(body),
+        media_type: ManifestKind::OciManifest.media_type(),
+        body: Bytes::from(body.to_owned()),
+        needs: needs.iter().map(need).collect(),
+        subject: Some(digest("subject")),
+        artifact_type: None,
+        tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+    }
+}
+
+/// Where the bytes of a push end up: every upload has a generation of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Upload {
+    /// Where they are already, if they are; otherwise under this generation.
+    Reused(u64),
+    /// Under this generation.
+    Written(u64),
+}
+
+/// Content held by a new session, and the link that comes next.
+pub(super) async fn held(service: &Service, name: &RepositoryName, digest: &Digest, upload: Upload) -> Link {
+    let session = service.start(name, &actor()).await.unwrap();
+    let held = service.hold(&session.address, digest).await.unwrap();
+    let ours = match upload {
+        Upload::Reused(number) => held.locator.clone().unwrap_or_else(|| locator(digest, number)),
+        Upload::Written(number) => locator(digest, number),
+    };
+    Link {
+        address: session.address,
+        digest: digest.clone(),
+        size_bytes: 7,
+        locator: ours,
+        seen: held.locator,
+    }
+}
+
+pub(super) fn app() -> RepositoryName {
+    "ann/app".parse().unwrap()
+}
+
+pub(super) fn other() -> RepositoryName {
+    "ann/other".parse().unwrap()
+}
+
+/// Where every case begins: two layers, two images, an index of the second, and tags.
+pub(super) async fn furnished(service: &Service) {
+    let (name, layers) = (app(), [digest("layer 1"), digest("layer 2")]);
+    service.create_account(&account("ann", Role::Administrator)).await.unwrap();
+    for layer in &layers {
+        let link = held(service, &name, layer, Upload::Reused(1)).await;
+        service.link(&link, &actor()).await.unwrap();
+    }
+
+    let one = manifest(&name, "image 1", &[(Needed::Blob, &layers[0])], &["latest", "v1"]);
+    let two = manifest(&name, "image 2", &[(Needed::Blob, &layers[0]), (Needed::Blob, &layers[1])], &["v2"]);
+    let index = manifest(&name, "index", &[(Needed::Manifest, &two.digest)], &["multi"]);
+    for manifest in [&one, &two, &index] {
+        service.put_manifest(manifest, &actor()).await.unwrap();
+    }
+}
+
+/// Does `operation` on a new world for each mutation that it could be cut after, and then again.
+async fn cut_everywhere<T, E: std::fmt::Debug>(
+    operation: impl AsyncFn(&Service, &T) -> Result<(), E>,
+    prepare: impl AsyncFn(&Service) -> T,
+) {
+    let manifests = ["image 1", "image 2", "image 3", "index"].map(digest);
+    for after in 0.. {
+        let keyspace = Cutting::new();
+        let service = service(keyspace.clone()).await;
+        furnished(&service).await;
+        let prepared = prepare(&service).await;
+
+        keyspace.cut_after(after);
+        let outcome = operation(&service, &prepared).await;
+        keyspace.mend();
+        check(&service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
+        if outcome.is_ok() {
+            assert!(after > 1, "the operation has made no commit that could be cut");
+            check(&service, &[app(), other()], &manifests, Strictness::Exact).await;
+            return;
+        }
+        operation(&service, &prepared).await.unwrap();
+        check(&service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
+    }
+}
+
+/// Links as the edge does: a lost hold is held again, and the bytes are written again.
+async fn linked(service: &Service, link: &Link) -> Result<(), UploadError> {
+    match service.link(link, &actor()).await {
+        Err(UploadError::HoldLost { .. }) => {
+            let seen = service.hold(&link.address, &link.digest).await?.locator;
+            let again = Link { locator: locator(&link.digest, 9), seen, ..link.clone() };
+            service.link(&again, &actor()).await
+        }
+        outcome => outcome,
+    }
+}
+
+#[tokio::test]
+async fn the_first_link_of_a_repository() {
+    cut_everywhere(linked, async |service: &Service| {
+        held(service, &other(), &digest("layer 3"), Upload::Reused(1)).await
+    })
+    .await;
+    cut_everywhere(linked, async |service: &Service| {
+        held(service, &other(), &digest("layer 1"), Upload::Reused(1)).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_replaces_missing_bytes() {
+    cut_everywhere(linked, async |service: &Service| {
+        held(service, &app(), &digest("layer 1"), Upload::Written(2)).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_loses_against_another() {
+    let lose = async |service: &Service| {
+        let (loser, winner) = (digest("layer 3"), digest("layer 3"));
+        let loser = held(service, &other(), &loser, Upload::Written(2)).await;
+        let winner = held(service, &app(), &winner, Upload::Written(3)).await;
+        service.link(&winner, &actor()).await.unwrap();
+        loser
+    };
+    cut_everywhere(linked, lose).await;
+}
+
+#[tokio::test]
+async fn a_mount() {
+    let mount = Mount { repository: other(), digest: digest("layer 1"), from: app() };
+    let operation = async |service: &Service, mount: &Mount| service.mount(mount, &actor()).await.map(drop);
+    cut_everywhere(operation, async |_: &Service| mount.clone()).await;
+}
+
+#[tokio::test]
+async fn a_push_of_a_manifest_that_moves_tags() {
+    let put =
+        async |service: &Service, manifest: &NewManifest| service.put_manifest(manifest, &actor()).await;
+    let (layer, child) = (digest("layer 3"), digest("image 1"));
+    let prepare = async |service: &Service| {
+        let link = held(service, &app(), &layer, Upload::Reused(1)).await;
+        service.link(&link, &actor()).await.unwrap();
+        let needs = [(Needed::Blob, &layer), (Needed::Manifest, &child)];
+        manifest(&app(), "image 3", &needs, &["latest", "v3"])
+    };
+    cut_everywhere(put, prepare).await;
+    cut_everywhere(put, async |_: &Service| manifest(&other(), "image 3", &[], &["v1"])).await;
+}
+
+#[tokio::test]
+async fn the_deletion_of_tags_and_manifests() {
+    for reference in ["v1".to_owned(), digest("image 1").to_string(), digest("index").to_string()] {
+        let reference: Reference = reference.parse().unwrap();
+        let delete = async |service: &Service, reference: &Reference| {
+            // What a cut deletion has already removed cannot be removed again.
+            match service.delete_manifest(&app(), reference, &actor()).await {
+                Err(RepositoryError::ManifestUnknown { .. }) => Ok(()),
+                outcome => outcome,
+            }
+        };
+        cut_everywhere(delete, async |_: &Service| reference.clone()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_quarantine() {
+    let quarantine = async |service: &Service, locator: &Locator| service.quarantine(locator).await;
+    cut_everywhere(quarantine, async |_: &Service| locator(&digest("layer 1"), 1)).await;
+}
+
+#[tokio::test]
+async fn a_new_account() {
+    for after in 0..=8 {
+        let keyspace = Cutting::new();
+        let service = service(keyspace.clone()).await;
+        keyspace.cut_after(after);
+        let bob = account("bob", Role::User);
+        let cut = service.create_account(&bob).await;
+
+        if cut.is_err() {
+            service.create_account(&bob).await.unwrap();
+        }
+        assert_eq!(cut.is_ok(), after == 8, "eight mutations make an account");
+        let question = AccessQuestion { account: Some(bob.name.clone()), repositories: Vec::new() };
+        assert!(service.access_facts(&question).await.unwrap().account.is_some());
+        service.create_account(&bob).await.unwrap_err();
+    }
+}

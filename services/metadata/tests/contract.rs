@@ -1,0 +1,111 @@
+//! The contracts of metadata, tried in process on each engine, and again across HTTP/2.
+
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
+
+use std::{sync::Arc, time::Duration};
+
+use metadata::{
+    Service,
+    config::Config,
+    keyspace::{
+        Keyspace,
+        embedded::{Embedded, Options},
+        memory::Memory,
+    },
+};
+use proto::metadata::{
+    accounts::{self, AccountsClient},
+    repositories::{self, RepositoriesClient},
+    uploads::{self, UploadsClient, suite::World},
+};
+use service_kit::{clock::ManualClock, grpc, random::SeededRandom};
+
+/// No call of a suite takes so long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+async fn world(keyspace: Arc<dyn Keyspace>) -> World {
+    let clock = Arc::new(ManualClock::default());
+    let config = Config::new("unused".into(), "a secret for grants".into());
+    let service =
+        Service::found(keyspace, &config, clock.clone(), Arc::new(SeededRandom::new(2))).await.unwrap();
+
+    let service = Arc::new(service);
+    World { uploads: service.clone(), repositories: service.clone(), accounts: service, clock }
+}
+
+async fn in_memory() -> World {
+    world(Arc::new(Memory::new())).await
+}
+
+/// A world in a file, and the directory that is removed at the end of the test.
+async fn embedded() -> (World, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(&Options::new(directory.path())).unwrap();
+    (world(Arc::new(engine)).await, directory)
+}
+
+/// The same world, asked through clients and servers.
+async fn across_grpc() -> World {
+    let World { uploads, repositories, accounts, clock } = in_memory().await;
+    let channel = grpc::in_memory(|routes| {
+        let routes = uploads::server::add_to(routes, uploads);
+        let routes = repositories::server::add_to(routes, repositories);
+        accounts::server::add_to(routes, accounts)
+    });
+    let channel = channel.await;
+
+    World {
+        uploads: Arc::new(UploadsClient::new(channel.clone(), DEADLINE)),
+        repositories: Arc::new(RepositoriesClient::new(channel.clone(), DEADLINE)),
+        accounts: Arc::new(AccountsClient::new(channel, DEADLINE)),
+        clock,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn uploads_in_memory() {
+    uploads::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn uploads_embedded() {
+    let (world, _directory) = embedded().await;
+    uploads::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repositories_in_memory() {
+    repositories::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repositories_embedded() {
+    let (world, _directory) = embedded().await;
+    repositories::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_in_memory() {
+    accounts::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_embedded() {
+    let (world, _directory) = embedded().await;
+    accounts::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn uploads_across_grpc() {
+    uploads::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repositories_across_grpc() {
+    repositories::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_across_grpc() {
+    accounts::suite::run(across_grpc().await).await;
+}
