@@ -9,9 +9,14 @@ use sha2::{
     digest::common::hazmat::{SerializableState as _, SerializedState},
 };
 
+use crate::store::StoreError;
+
 // A state is written: this version, the offset (8 bytes, big endian), the state of sha2 (104 bytes). Another
 // version of sha2 with another state needs another number here.
 const VERSION: u8 = 1;
+
+// Hashing so many takes less time than a thread takes to wake up.
+const AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// The hash of the first `offset` bytes of an upload.
 #[derive(Debug, Clone)]
@@ -53,7 +58,9 @@ impl Hasher {
 
     /// The state that another process can import; none but of a SHA-256.
     pub(crate) fn export(&self) -> HashState {
-        let Running::Sha256(sha256) = &self.running else { return HashState::default() };
+        let Running::Sha256(sha256) = &self.running else {
+            return HashState::default();
+        };
         if self.offset == 0 {
             return HashState::default();
         }
@@ -66,8 +73,7 @@ impl Hasher {
         HashState(state.freeze())
     }
 
-    /// Goes on with `chunks`.
-    pub(crate) fn update(&mut self, chunks: &[Bytes]) {
+    fn update(&mut self, chunks: &[Bytes]) {
         for chunk in chunks {
             match &mut self.running {
                 Running::Sha256(sha256) => sha256.update(chunk),
@@ -75,6 +81,24 @@ impl Hasher {
             }
             self.offset += chunk.len() as u64;
         }
+    }
+
+    /// Goes on with `chunks`, off the async workers unless they are few.
+    pub(crate) async fn advance(mut self, chunks: Vec<Bytes>) -> Result<Self, StoreError> {
+        if chunks.iter().map(Bytes::len).sum::<usize>() <= AT_ONCE_BYTES {
+            self.update(&chunks);
+            return Ok(self);
+        }
+
+        let hashed = tokio::task::spawn_blocking(move || {
+            self.update(&chunks);
+            self
+        });
+        let interrupted = |cause: tokio::task::JoinError| StoreError::Unavailable {
+            attempted: "hashing".to_owned(),
+            cause: cause.into(),
+        };
+        hashed.await.map_err(interrupted)
     }
 
     /// What these bytes have been hashed with.

@@ -1,1 +1,170 @@
-//! blob
+//! Content-addressed bytes: parts of uploads, published content, granted reads. It knows no names and no
+//! users; what may be read is said by a grant from metadata, and where things lie by one file, `layout`.
+
+#![deny(missing_docs)]
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use oci::{SessionId, Span, StoreName};
+use proto::{
+    ByteStream,
+    blob::{Append, Appended, BlobError, Blobs, Finish, Finished, Grant, GrantKey, Opened},
+};
+use service_kit::{
+    clock::Clock,
+    failpoint,
+    random::{Random, Ulids},
+    readiness::Readiness,
+    shutdown::Shutdown,
+};
+use tokio::time::timeout;
+
+use crate::{
+    config::Config,
+    reads::Reads,
+    store::{
+        Store, StoreError,
+        disk::{Disk, DiskOptions, OpenError},
+    },
+    uploads::{Uploads, fresh_generation},
+};
+
+pub mod config;
+mod hasher;
+mod incoming;
+pub mod layout;
+mod reads;
+pub mod store;
+mod uploads;
+
+// How a probe calls what it cannot reach.
+const STORE: &str = "store";
+
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+
+/// The blob service over a store. Clones are the same service.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+struct Parts {
+    store: Arc<dyn Store>,
+    uploads: Uploads,
+    reads: Reads,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("blob::Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// The service over the directory of `config`, which is tried out.
+    ///
+    /// # Errors
+    /// With the path, and what does not work there.
+    pub async fn open(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, OpenError> {
+        let options = DiskOptions {
+            root: config.directory.clone(),
+            name: config.store.clone(),
+            reserve_bytes: config.reserve_bytes,
+        };
+        let probe = fresh_generation(&Ulids::new(clock.clone(), random.clone()));
+        let disk = Disk::open(options, clock.now(), probe).await?;
+        let grants = GrantKey::new(&config.grant_secret);
+        Ok(Self::over(Arc::new(disk), config.store.clone(), grants, clock, random))
+    }
+
+    /// The service over `store`, whose locators say `name`.
+    pub fn over(
+        store: Arc<dyn Store>,
+        name: StoreName,
+        grants: GrantKey,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let ulids = Ulids::new(clock.clone(), random);
+        Self(Arc::new(Parts {
+            uploads: Uploads::new(store.clone(), name.clone(), ulids),
+            reads: Reads::new(store.clone(), name, grants, clock),
+            store,
+        }))
+    }
+
+    /// Whether blobs can be read and, if there is space, written.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn check(&self) -> Result<(), BlobError> {
+        match self.0.store.check().await {
+            // Reads go on, and freeing space heals it: no reason to send everybody elsewhere.
+            Ok(()) | Err(StoreError::NoSpace) => Ok(()),
+            Err(error) => Err(refused(error, "checking the store")),
+        }
+    }
+
+    /// Tells `readiness` whether the store works, until the shutdown begins.
+    pub fn report_to(
+        &self,
+        readiness: Readiness,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let service = self.clone();
+        async move {
+            loop {
+                // A directory on a network may not answer at all.
+                let found = timeout(CHECK_LIMIT, service.check()).await;
+                match found {
+                    Ok(Ok(())) => readiness.up(STORE),
+                    _ => readiness.down(STORE),
+                }
+
+                if timeout(CHECK_INTERVAL, shutdown.stopping()).await.is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Blobs for Service {
+    async fn append(&self, append: Append, body: ByteStream) -> Result<Appended, BlobError> {
+        self.0.uploads.append(append, body).await
+    }
+
+    async fn finish(&self, finish: Finish, last: ByteStream) -> Result<Finished, BlobError> {
+        self.0.uploads.finish(finish, last).await
+    }
+
+    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
+        self.0.reads.open(grant, span).await
+    }
+
+    async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {
+        failpoint::hit("blob.discard.before");
+        let discarded = self.0.store.remove_upload(session).await;
+        discarded.map_err(|error| refused(error, "discarding an upload"))
+    }
+}
+
+/// What the store's error is to a caller; the rest of it is for the log.
+fn refused(error: StoreError, attempted: &'static str) -> BlobError {
+    let attempted = Cow::Borrowed(attempted);
+    match error {
+        StoreError::NoSpace => {
+            tracing::warn!(%attempted, "the blob store has no space left");
+            BlobError::NoSpace { attempted }
+        }
+        error => {
+            tracing::error!(%attempted, %error, "the blob store failed");
+            BlobError::Unavailable { attempted }
+        }
+    }
+}

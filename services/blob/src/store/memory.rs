@@ -51,7 +51,9 @@ impl Store for Memory {
     }
 
     async fn read(&self, name: &ObjectName, span: Span) -> Result<Option<Object>, StoreError> {
-        let Some(bytes) = self.objects().get(name).cloned() else { return Ok(None) };
+        let Some(bytes) = self.objects().get(name).cloned() else {
+            return Ok(None);
+        };
 
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let body = bytes.slice(at(span.first)..at(span.first.saturating_add(span.length)));

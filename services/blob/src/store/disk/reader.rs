@@ -1,0 +1,114 @@
+//! Reading a file as a stream: one piece ahead of the reader, so that disk and network overlap.
+//! A reader holds at most three pieces.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+use oci::Span;
+use proto::{ByteStream, StreamError, empty_stream};
+use tokio::task::JoinHandle;
+
+use super::{Disk, failed};
+use crate::{
+    layout::ObjectName,
+    store::{Object, StoreError},
+};
+
+// The size of a message between services; larger ones gained nothing.
+const PIECE_BYTES: u64 = 256 * 1024;
+
+/// What is left to read.
+struct Rest {
+    disk: Disk,
+    file: Arc<File>,
+    name: ObjectName,
+    at: u64,
+    length: u64,
+}
+
+type Piece = io::Result<Bytes>;
+
+/// Opens the file of `name`, and reads the first piece at once: most blobs have no other.
+pub(super) async fn read(disk: &Disk, name: &ObjectName, span: Span) -> Result<Option<Object>, StoreError> {
+    let path = disk.path(name);
+    let opened = disk.run(move |disk| match open(&path, span) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == ErrorKind::NotFound => disk.absent(),
+        Err(error) => Err(failed("reading", &path, error)),
+    });
+    let Some((file, size_bytes, first)) = opened.await? else {
+        return Ok(None);
+    };
+
+    let length = span.length.min(size_bytes.saturating_sub(span.first));
+    let read = first.len() as u64;
+    let rest = Rest {
+        disk: disk.clone(),
+        file: Arc::new(file),
+        name: name.clone(),
+        at: span.first + read,
+        length: length - read,
+    };
+    Ok(Some(Object { size_bytes, body: if length == 0 { empty_stream() } else { pieces(first, rest) } }))
+}
+
+fn open(path: &std::path::Path, span: Span) -> io::Result<(File, u64, Bytes)> {
+    let file = File::open(path)?;
+    let size_bytes = file.metadata()?.len();
+    let first = span.length.min(size_bytes.saturating_sub(span.first)).min(PIECE_BYTES);
+    let first = read_piece(&file, span.first, first)?;
+    Ok((file, size_bytes, first))
+}
+
+fn pieces(first: Bytes, mut rest: Rest) -> ByteStream {
+    let ahead = rest.read_ahead();
+    let first = stream::once(async move { Ok(first) });
+    let others = stream::unfold((ahead, rest), |(ahead, mut rest)| async move {
+        let piece = ahead?.await.unwrap_or_else(|interrupted| Err(interrupted.into()));
+        let piece = piece.map_err(|error| {
+            tracing::error!(name = %rest.name, %error, "a blob cannot be read to its end");
+            StreamError::Source
+        });
+        let ahead = if piece.is_ok() { rest.read_ahead() } else { None };
+        Some((piece, (ahead, rest)))
+    });
+    Box::pin(futures_util::StreamExt::chain(first, others))
+}
+
+impl Rest {
+    fn read_ahead(&mut self) -> Option<JoinHandle<Piece>> {
+        let length = self.length.min(PIECE_BYTES);
+        if length == 0 {
+            return None;
+        }
+
+        let (file, at) = (self.file.clone(), self.at);
+        self.at += length;
+        self.length -= length;
+        Some(self.disk.0.jobs.spawn_blocking(move || read_piece(&file, at, length)))
+    }
+}
+
+/// Reads exactly `length` bytes: fewer are an error.
+fn read_piece(file: &File, mut at: u64, length: u64) -> Piece {
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    let mut piece = Vec::with_capacity(length);
+    while piece.len() < length {
+        let missing = length - piece.len();
+        let read = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut piece), at);
+        match read {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => at += read.min(missing) as u64,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The capacity may be larger than asked for, and more than the span would have been read.
+    piece.truncate(length);
+    Ok(piece.into())
+}

@@ -1,0 +1,192 @@
+//! What every store must do, as behaviours.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the whole file is a test")]
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use oci::{ContentId, Digest, SessionId, Span};
+
+use super::{Store, StoreError};
+use crate::layout::ObjectName;
+
+const WHOLE: Span = Span { first: 0, length: u64::MAX };
+
+/// Runs all behaviours on a store that is empty.
+///
+/// # Panics
+/// If one does not hold.
+pub async fn run(store: &dyn Store) {
+    what_is_committed_is_there(store).await;
+    nothing_is_there_before_it_is_committed(store).await;
+    what_is_dropped_was_never_there(store).await;
+    a_span_of_what_exists_is_read(store).await;
+    what_is_not_there_is_no_error(store).await;
+    no_parts_become_an_empty_object(store).await;
+    one_part_becomes_content_and_stays(store).await;
+    many_parts_become_content_in_order(store).await;
+    a_missing_part_publishes_nothing(store).await;
+    an_upload_is_removed_alone(store).await;
+    what_is_removed_is_read_to_its_end(store).await;
+    a_check_leaves_nothing_behind(store).await;
+}
+
+async fn what_is_committed_is_there(store: &dyn Store) {
+    let name = part(1, 0);
+
+    let mut writer = store.write(&name).await.unwrap();
+    writer.append(vec![Bytes::from("in "), Bytes::from("three ")]).await.unwrap();
+    writer.append(vec![Bytes::from("pieces")]).await.unwrap();
+    writer.commit().await.unwrap();
+
+    assert_eq!(store.size(&name).await.unwrap(), Some(15));
+    assert_eq!(read(store, &name, WHOLE).await, "in three pieces");
+}
+
+async fn nothing_is_there_before_it_is_committed(store: &dyn Store) {
+    let name = part(2, 0);
+
+    let mut writer = store.write(&name).await.unwrap();
+    writer.append(vec![Bytes::from("not yet")]).await.unwrap();
+
+    assert_eq!(store.size(&name).await.unwrap(), None);
+    assert!(store.read(&name, WHOLE).await.unwrap().is_none());
+    writer.commit().await.unwrap();
+    assert_eq!(read(store, &name, WHOLE).await, "not yet");
+}
+
+async fn what_is_dropped_was_never_there(store: &dyn Store) {
+    let name = part(3, 0);
+
+    let mut writer = store.write(&name).await.unwrap();
+    writer.append(vec![Bytes::from("never")]).await.unwrap();
+    drop(writer);
+
+    assert_eq!(store.size(&name).await.unwrap(), None);
+}
+
+async fn a_span_of_what_exists_is_read(store: &dyn Store) {
+    let content: Bytes = (0..200_003_u32).flat_map(u32::to_le_bytes).collect();
+    let name = part(4, 0);
+    write(store, &name, content.clone()).await;
+    let all = content.len();
+
+    for (from, to) in [(0, 0), (0, 1), (1, 262_145), (262_144, 524_288), (all - 1, all), (all, all), (0, all)]
+    {
+        let span = Span { first: from as u64, length: (to - from) as u64 };
+        assert!(read(store, &name, span).await == content[from..to], "from {from} to {to}");
+    }
+
+    let behind = Span { first: all as u64 + 1, length: 1 };
+    assert_eq!(read(store, &name, behind).await, "");
+    let across = Span { first: all as u64 - 2, length: 9 };
+    assert!(read(store, &name, across).await == content[all - 2..]);
+}
+
+async fn what_is_not_there_is_no_error(store: &dyn Store) {
+    let name = part(5, 0);
+
+    assert_eq!(store.size(&name).await.unwrap(), None);
+    assert!(store.read(&name, WHOLE).await.unwrap().is_none());
+    store.remove_upload(&session(5)).await.unwrap();
+}
+
+async fn no_parts_become_an_empty_object(store: &dyn Store) {
+    let name = content(6);
+
+    store.publish(&[], &name).await.unwrap();
+
+    assert_eq!(store.size(&name).await.unwrap(), Some(0));
+    assert_eq!(read(store, &name, WHOLE).await, "");
+}
+
+async fn one_part_becomes_content_and_stays(store: &dyn Store) {
+    let (one, name) = (part(7, 0), content(7));
+    write(store, &one, "one part").await;
+
+    store.publish(std::slice::from_ref(&one), &name).await.unwrap();
+
+    assert_eq!(read(store, &name, WHOLE).await, "one part");
+    assert_eq!(read(store, &one, WHOLE).await, "one part");
+}
+
+async fn many_parts_become_content_in_order(store: &dyn Store) {
+    let (one, two, three, name) = (part(8, 0), part(8, 1), part(8, 2), content(8));
+    write(store, &two, "two, ").await;
+    write(store, &one, "one, ").await;
+    write(store, &three, "three").await;
+
+    store.publish(&[one, two.clone(), three], &name).await.unwrap();
+
+    assert_eq!(read(store, &name, WHOLE).await, "one, two, three");
+    assert_eq!(read(store, &two, WHOLE).await, "two, ");
+}
+
+async fn a_missing_part_publishes_nothing(store: &dyn Store) {
+    let (there, lost, name) = (part(9, 0), part(9, 1), content(9));
+    write(store, &there, "there").await;
+
+    for parts in [vec![lost.clone()], vec![there, lost.clone()]] {
+        match store.publish(&parts, &name).await {
+            Err(StoreError::Missing { name }) => assert_eq!(name, lost),
+            other => panic!("{other:?} of publishing without {lost}"),
+        }
+        assert_eq!(store.size(&name).await.unwrap(), None);
+    }
+}
+
+async fn an_upload_is_removed_alone(store: &dyn Store) {
+    let (one, two, other, name) = (part(10, 0), part(10, 1), part(11, 0), content(10));
+    write(store, &one, "one").await;
+    write(store, &two, "two").await;
+    write(store, &other, "another upload's").await;
+    store.publish(std::slice::from_ref(&one), &name).await.unwrap();
+
+    store.remove_upload(&session(10)).await.unwrap();
+
+    assert_eq!(store.size(&one).await.unwrap(), None);
+    assert_eq!(store.size(&two).await.unwrap(), None);
+    assert_eq!(read(store, &other, WHOLE).await, "another upload's");
+    assert_eq!(read(store, &name, WHOLE).await, "one");
+}
+
+async fn what_is_removed_is_read_to_its_end(store: &dyn Store) {
+    let bytes = Bytes::from(vec![7; 1_000_000]);
+    let name = part(12, 0);
+    write(store, &name, bytes.clone()).await;
+    let object = store.read(&name, WHOLE).await.unwrap().unwrap();
+
+    store.remove_upload(&session(12)).await.unwrap();
+
+    let pieces: Vec<Bytes> = object.body.try_collect().await.unwrap();
+    assert!(pieces.concat() == bytes);
+}
+
+async fn a_check_leaves_nothing_behind(store: &dyn Store) {
+    store.check().await.unwrap();
+    store.check().await.unwrap();
+}
+
+async fn write(store: &dyn Store, name: &ObjectName, bytes: impl Into<Bytes>) {
+    let mut writer = store.write(name).await.unwrap();
+    writer.append(vec![bytes.into()]).await.unwrap();
+    writer.commit().await.unwrap();
+}
+
+async fn read(store: &dyn Store, name: &ObjectName, span: Span) -> Bytes {
+    let object = store.read(name, span).await.unwrap().unwrap();
+    assert_eq!(Some(object.size_bytes), store.size(name).await.unwrap());
+    let pieces: Vec<Bytes> = object.body.try_collect().await.unwrap();
+    pieces.concat().into()
+}
+
+fn session(number: u32) -> SessionId {
+    format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
+}
+
+fn part(number: u32, offset: u64) -> ObjectName {
+    ObjectName::part(&session(number), offset, &format!("{number:013}{offset:013}").parse().unwrap())
+}
+
+fn content(number: u32) -> ObjectName {
+    let content = ContentId::plain(Digest::of_sha256(&number.to_le_bytes()));
+    ObjectName::content(&content, &format!("1{number:025}").parse().unwrap())
+}
