@@ -112,7 +112,8 @@ fn generated(random: &dyn Random) -> SecretString {
     let mut bytes = [0_u8; 20];
     random.fill(&mut bytes);
 
-    let characters: Vec<char> = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let characters: Vec<char> =
+        bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     let groups: Vec<String> = characters.chunks(5).map(|group| group.iter().collect()).collect();
     SecretString::from(groups.join("-"))
 }

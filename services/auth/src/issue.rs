@@ -32,7 +32,7 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { name: config.issuer.clone(), service: config.service.clone(), lifetime: config.token_lifetime.get() }
+        Self { name: config.issuer.clone(), service: config.service.clone(), lifetime: config.token_lifetime }
     }
 
     /// A token names the one registry it is for; a client that leaves it out means this one.
@@ -40,7 +40,10 @@ impl Issuer {
         if asked.is_empty() || asked == self.service {
             return Ok(());
         }
-        Err(AuthError::UnknownService { asked: asked.to_owned(), known: self.service.clone() })
+        Err(AuthError::UnknownService {
+            asked: asked.chars().take(128).collect(),
+            known: self.service.clone(),
+        })
     }
 
     pub(crate) fn sign(

@@ -18,6 +18,7 @@ mod issue;
 pub mod password;
 pub mod policy;
 mod signer;
+pub mod start;
 
 /// The auth service over the accounts in metadata.
 #[derive(Clone)]
@@ -95,7 +96,9 @@ impl Auth for Service {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The kept signing key cannot be opened.
-    #[error("the signing key {id} in metadata was sealed with another key_secret; configure the one it was made with")]
+    #[error(
+        "the signing key {id} in metadata was sealed with another key_secret; configure the one it was made with"
+    )]
     KeySealed {
         /// The key's name.
         id: String,

@@ -80,8 +80,7 @@ fn hash_with(params: &Params, password: &str, random: &dyn Random) -> Result<Sec
     let salt = Salt::new(&salt).map_err(|error| HashError(error.into()))?;
 
     let hasher = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params.clone());
-    let hash: PasswordHash =
-        hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(HashError)?;
+    let hash: PasswordHash = hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(HashError)?;
     Ok(SecretString::from(hash.to_string()))
 }
 

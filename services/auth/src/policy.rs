@@ -42,7 +42,8 @@ fn actions(principal: &Principal, scope: &Scope, known: &Known) -> BTreeSet<Acti
     match &scope.resource {
         Resource::Catalog => catalog_actions(principal).intersection(&scope.actions).copied().collect(),
         Resource::Repository(name) => {
-            let visibility = known.iter().find(|(other, _)| other == name).and_then(|(_, visibility)| *visibility);
+            let visibility =
+                known.iter().find(|(other, _)| other == name).and_then(|(_, visibility)| *visibility);
             let has = repository_actions(principal, name, visibility);
             has.intersection(&spelled_out(&scope.actions)).copied().collect()
         }

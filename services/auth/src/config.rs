@@ -1,0 +1,211 @@
+//! The configuration of the auth service, as file and environment give it.
+
+use std::{path::PathBuf, time::Duration};
+
+use argon2::Params;
+use oci::AccountName;
+use secrecy::SecretString;
+use serde::Deserialize;
+use service_kit::config::{
+    AdminConfig, GrpcClientConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, humane,
+    long_enough,
+};
+
+const KEY_SECRET: &str = "key_secret";
+const SECRET_LENGTH: usize = 16;
+
+/// What the `auth` binary reads.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The port that the edge and the UI call.
+    pub grpc: GrpcServerConfig,
+    /// The metadata service.
+    pub metadata: GrpcClientConfig,
+    /// Tokens and passwords.
+    pub auth: Config,
+    /// The first administrator.
+    #[serde(default)]
+    pub administrator: AdministratorConfig,
+    /// Probes and metrics.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+}
+
+/// Tokens and passwords.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Given")]
+pub struct Config {
+    /// The `iss` of tokens; `bucket` by default.
+    pub issuer: String,
+    /// The `aud` of tokens and the `service` of challenges, the same as the edge's; `bucket` by default.
+    pub service: String,
+    /// How long a token lives, 60 to 300 seconds; 300 by default.
+    pub token_lifetime: Duration,
+    /// What the signing key in metadata is sealed with. Given as `key_secret` or `key_secret_file`.
+    pub key_secret: SecretString,
+    /// What it costs to check a password.
+    pub password: PasswordConfig,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    #[serde(default = "bucket")]
+    issuer: String,
+    #[serde(default = "bucket")]
+    service: String,
+    #[serde(default = "longest", with = "humane")]
+    token_lifetime: Duration,
+    key_secret: Option<SecretString>,
+    key_secret_file: Option<PathBuf>,
+    #[serde(default)]
+    password: PasswordConfig,
+}
+
+/// Why this is no configuration of auth.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Clients ask for a new token when less than a minute is left; what lives longer cannot be revoked soon.
+    #[error("`token_lifetime` must be from 60s to 300s")]
+    Lifetime,
+    /// argon2 cannot work with these.
+    #[error("`password`: memory_kib must be at least 8 and iterations at least 1, concurrent_checks too")]
+    Password,
+}
+
+impl TryFrom<Given> for Config {
+    type Error = ConfigError;
+
+    fn try_from(given: Given) -> Result<Self, ConfigError> {
+        let secret = given_secret(KEY_SECRET, given.key_secret, given.key_secret_file)?;
+        let config = Self {
+            issuer: given.issuer,
+            service: given.service,
+            token_lifetime: given.token_lifetime,
+            key_secret: long_enough(KEY_SECRET, secret, SECRET_LENGTH)?,
+            password: given.password,
+        };
+        config.checked()
+    }
+}
+
+impl Config {
+    /// The configuration with nothing but a secret given.
+    pub fn with_secret(key_secret: SecretString) -> Self {
+        Self {
+            issuer: bucket(),
+            service: bucket(),
+            token_lifetime: longest(),
+            key_secret,
+            password: PasswordConfig::default(),
+        }
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        if !(60..=300).contains(&self.token_lifetime.as_secs()) {
+            return Err(ConfigError::Lifetime);
+        }
+        if self.password.concurrent_checks == 0 || self.password.given_params().is_none() {
+            return Err(ConfigError::Password);
+        }
+        Ok(self)
+    }
+}
+
+/// What it costs to check a password, and so what it costs to guess one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PasswordConfig {
+    /// Memory for one check, in KiB; 19456 by default (OWASP's recommendation for argon2id).
+    pub memory_kib: u32,
+    /// Passes over it; 2 by default.
+    pub iterations: u32,
+    /// Checks at one time; further logins wait for a few seconds. 4 by default.
+    pub concurrent_checks: usize,
+}
+
+impl Default for PasswordConfig {
+    fn default() -> Self {
+        Self { memory_kib: Params::DEFAULT_M_COST, iterations: Params::DEFAULT_T_COST, concurrent_checks: 4 }
+    }
+}
+
+impl PasswordConfig {
+    pub(crate) fn params(&self) -> Params {
+        self.given_params().unwrap_or_default()
+    }
+
+    fn given_params(&self) -> Option<Params> {
+        Params::new(self.memory_kib, self.iterations, Params::DEFAULT_P_COST, None).ok()
+    }
+}
+
+/// The first administrator. Its password comes from `BUCKET_ADMIN_PASSWORD`, or is generated and printed once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdministratorConfig {
+    /// The name to log in with; `admin` by default.
+    pub name: AccountName,
+}
+
+impl Default for AdministratorConfig {
+    fn default() -> Self {
+        Self { name: AccountName::administrator() }
+    }
+}
+
+/// The administrator's password, if the environment gives one.
+pub fn administrator_password() -> Option<SecretString> {
+    std::env::var("BUCKET_ADMIN_PASSWORD").ok().filter(|given| !given.is_empty()).map(SecretString::from)
+}
+
+fn bucket() -> String {
+    "bucket".to_owned()
+}
+
+const fn longest() -> Duration {
+    Duration::from_mins(5)
+}
+
+#[cfg(test)]
+impl Config {
+    pub(crate) fn cheap_for_tests() -> Self {
+        let password = PasswordConfig { memory_kib: 64, iterations: 1, concurrent_checks: 2 };
+        Self { password, ..Self::with_secret("a secret for tests".into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn read(text: &str) -> Result<Config, String> {
+        toml::from_str(text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn only_the_secret_must_be_given() {
+        let config = read("key_secret = 'sixteen bytes ok'").unwrap();
+        assert_eq!(config.service, "bucket");
+        assert_eq!(config.token_lifetime.as_secs(), 300);
+        assert!(read("").unwrap_err().contains("key_secret"));
+    }
+
+    #[test]
+    fn what_would_be_unsafe_or_unusable_is_refused() {
+        let with = |line: &str| read(&format!("key_secret = 'sixteen bytes ok'\n{line}")).unwrap_err();
+        assert!(with("token_lifetime = '10m'").contains("60s to 300s"));
+        assert!(with("token_lifetime = '5s'").contains("60s to 300s"));
+        assert!(with("password = { memory_kib = 1 }").contains("memory_kib"));
+        assert!(with("password = { concurrent_checks = 0 }").contains("concurrent_checks"));
+        assert!(with("lifetime = '60s'").contains("lifetime"));
+        assert!(read("key_secret = 'short'").unwrap_err().contains("fewer than 16"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The `auth` process.
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
+
+use auth::{
+    Service,
+    config::{Settings, administrator_password},
+    start::{self, First},
+};
+use clap::Parser;
+use oci::AccountName;
+use proto::{
+    auth::server,
+    metadata::{Accounts, accounts::AccountsClient},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use service_kit::{
+    clock, config, grpc,
+    process::{Process, conclude},
+    random,
+};
+
+/// Issues the tokens of a Bucket hub.
+#[derive(Debug, Parser)]
+#[command(name = "auth", version)]
+struct Arguments {
+    /// The configuration file (TOML). Keys can also come from the environment as `BUCKET_<SECTION>__<KEY>`.
+    #[arg(long, env = "BUCKET_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MainError {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error(transparent)]
+    Connect(#[from] grpc::ConnectError),
+    #[error(transparent)]
+    Process(#[from] service_kit::process::ProcessError),
+    #[error(transparent)]
+    Start(#[from] start::StartError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    conclude("auth", run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> Result<(), MainError> {
+    config::arm_failpoint();
+    let settings: Settings =
+        config::load(config::Prefix::default(), arguments.config.as_deref(), config::environment())?;
+    let process = Process::begin("auth", &settings.telemetry, &settings.admin).await?;
+
+    let channel = grpc::connect(&settings.metadata)?;
+    let accounts: Arc<dyn Accounts> = Arc::new(AccountsClient::new(channel, settings.metadata.deadline));
+    let service = Service::new(Arc::clone(&accounts), &settings.auth, clock::system(), random::system());
+    let routes = server::add_to(grpc::Routes::default(), Arc::new(service.clone()));
+    process.serve_grpc(routes, &settings.grpc, proto::descriptors::AUTH).await?;
+
+    let random = random::system();
+    let first = First { name: settings.administrator.name, password: administrator_password() };
+    tokio::select! {
+        started = start::until_ready(&service, &accounts, &first, random.as_ref(), show) => started?,
+        () = process.shutdown.stopping() => {}
+    }
+    Ok(process.until_signal().await?)
+}
+
+// On standard output, where no log goes: a log is kept, and a password must not be.
+fn show(name: &AccountName, password: &SecretString) {
+    let password = password.expose_secret();
+    let _ = writeln!(
+        std::io::stdout(),
+        "First start: administrator {name}, password {password} (shown only once)"
+    );
+}
