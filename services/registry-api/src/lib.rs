@@ -1,1 +1,100 @@
-//! registry-api
+//! The HTTP edge of the registry: the registry API of OCI and Docker, and the token endpoint. It keeps nothing:
+//! what is true lives behind the contracts, and any replica answers any request.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use axum::Router;
+use proto::{
+    auth::Auth,
+    blob::Blobs,
+    metadata::{Repositories, Uploads},
+};
+use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
+
+use access::Access;
+use config::Config;
+
+pub use refusal::refusal;
+pub use router::nothing_here;
+
+mod access;
+mod asked;
+pub mod config;
+mod error;
+mod handlers;
+mod headers;
+mod push;
+mod refusal;
+mod respond;
+mod retry;
+mod router;
+mod urls;
+
+/// The services that the edge calls, in this process or another.
+#[derive(Clone)]
+pub struct Services {
+    /// Issues tokens, and publishes the keys that verify them.
+    pub auth: Arc<dyn Auth>,
+    /// Upload sessions.
+    pub uploads: Arc<dyn Uploads>,
+    /// What repositories hold.
+    pub repositories: Arc<dyn Repositories>,
+    /// Blob bytes.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
+}
+
+/// The process that the edge runs in.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Its end, which waits for what was begun.
+    pub shutdown: Shutdown,
+    /// Not ready until the keys that verify tokens are known.
+    pub readiness: Readiness,
+}
+
+/// The routes of the edge: `/v2`, `/token`, and `/v1` and `/api`, which are answered honestly with an error.
+/// Reads keys in the background until the process ends, so it must be called within a runtime.
+pub fn router(services: Services, config: &Config, process: &Process) -> Router {
+    router::routes(Arc::new(Registry::new(services, config, process)))
+}
+
+/// What all requests share.
+pub(crate) struct Registry {
+    services: Services,
+    access: Access,
+    shutdown: Shutdown,
+    config: Config,
+}
+
+impl Registry {
+    fn new(services: Services, config: &Config, process: &Process) -> Self {
+        Self {
+            access: Access::new(Arc::clone(&services.auth), config, process),
+            services,
+            shutdown: process.shutdown.clone(),
+            config: config.clone(),
+        }
+    }
+
+    /// What is known of a request from outside of its target and body.
+    fn asked(&self, parts: &http::request::Parts) -> asked::Asked {
+        let peer = parts.extensions.get::<service_kit::http::PeerAddress>().map(|peer| peer.0);
+        let client = |peer: IpAddr| {
+            service_kit::http::client_address(peer, &parts.headers, &self.config.trusted_proxies)
+        };
+        asked::Asked {
+            query: asked::Query::parse(parts.uri.query().unwrap_or_default().as_bytes()),
+            urls: urls::Urls::of(parts, peer, &self.config),
+            address: peer.map(client),
+            headers: parts.headers.clone(),
+        }
+    }
+}

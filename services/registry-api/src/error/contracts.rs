@@ -1,0 +1,98 @@
+//! What the errors of the other services mean to a client of the registry.
+
+use http::StatusCode as S;
+use oci::Code;
+use proto::{
+    auth::AuthError,
+    blob::BlobError,
+    metadata::{RepositoryError, UploadError},
+};
+
+use super::{INTERNAL_ADVICE, Spec, spec};
+
+const LATER: Spec = spec(S::SERVICE_UNAVAILABLE, Code::Unavailable, "try again soon");
+const FULL: Spec = spec(
+    S::SERVICE_UNAVAILABLE,
+    Code::Unavailable,
+    "nothing that was acknowledged is lost; the operator must free space, then try again",
+);
+const INTERNAL: Spec = spec(S::INTERNAL_SERVER_ERROR, Code::Unknown, INTERNAL_ADVICE);
+const NO_NAMESPACE: Spec =
+    spec(S::NOT_FOUND, Code::NameUnknown, "push under your own name, or ask an administrator to create it");
+
+pub(super) fn auth(error: &AuthError) -> Spec {
+    match error {
+        AuthError::WrongCredentials => spec(S::UNAUTHORIZED, Code::Unauthorized, "log in again"),
+        AuthError::UnknownService { .. } => {
+            spec(S::BAD_REQUEST, Code::Unsupported, "ask with the service that the challenge names")
+        }
+        AuthError::Overloaded { .. } => spec(S::TOO_MANY_REQUESTS, Code::TooManyRequests, "try again later"),
+        AuthError::Unavailable { .. } => LATER,
+        _ => INTERNAL,
+    }
+}
+
+pub(super) fn blob(error: &BlobError) -> Spec {
+    match error {
+        BlobError::DigestMismatch { .. } => {
+            spec(S::BAD_REQUEST, Code::DigestInvalid, "upload the exact bytes that have this digest")
+        }
+        BlobError::TooLong { .. } => {
+            spec(S::BAD_REQUEST, Code::SizeInvalid, "send as many bytes as are announced")
+        }
+        BlobError::PartMissing { .. } => spec(S::NOT_FOUND, Code::BlobUploadUnknown, "start a new upload"),
+        BlobError::Missing { .. } => spec(S::NOT_FOUND, Code::BlobUnknown, "push the blob again"),
+        BlobError::OutOfRange { .. } => {
+            spec(S::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, "ask for a range within the blob")
+        }
+        BlobError::NoSpace { .. } => FULL,
+        BlobError::Unavailable { .. } => LATER,
+        _ => INTERNAL,
+    }
+}
+
+pub(super) fn upload(error: &UploadError) -> Spec {
+    match error {
+        UploadError::NamespaceUnknown { .. } => NO_NAMESPACE,
+        UploadError::UploadUnknown { .. } => {
+            spec(S::NOT_FOUND, Code::BlobUploadUnknown, "start a new upload")
+        }
+        UploadError::OffsetMoved { .. } => {
+            spec(S::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, "go on at the recorded offset")
+        }
+        UploadError::TooManyParts { .. } => {
+            spec(S::BAD_REQUEST, Code::BlobUploadInvalid, "start a new upload with larger chunks")
+        }
+        UploadError::NoSpace { .. } => FULL,
+        UploadError::HoldLost { .. } | UploadError::Conflict { .. } | UploadError::Unavailable { .. } => {
+            LATER
+        }
+        _ => INTERNAL,
+    }
+}
+
+pub(super) fn repository(error: &RepositoryError) -> Spec {
+    match error {
+        RepositoryError::NameUnknown { .. } => {
+            spec(S::NOT_FOUND, Code::NameUnknown, "check the name; the first push makes a repository")
+        }
+        RepositoryError::NamespaceUnknown { .. } => NO_NAMESPACE,
+        RepositoryError::BlobUnknown { .. } => {
+            spec(S::NOT_FOUND, Code::BlobUnknown, "check the digest, or push the blob")
+        }
+        RepositoryError::ManifestUnknown { .. } => {
+            spec(S::NOT_FOUND, Code::ManifestUnknown, "check the tag or digest, or push the manifest")
+        }
+        RepositoryError::ReferencesMissing { .. } => spec(
+            S::BAD_REQUEST,
+            Code::ManifestBlobUnknown,
+            "push what is missing first, then the manifest again",
+        ),
+        RepositoryError::StillNeeded { .. } => {
+            spec(S::CONFLICT, Code::Denied, "delete that index first, or delete the tag alone")
+        }
+        RepositoryError::NoSpace { .. } => FULL,
+        RepositoryError::Conflict { .. } | RepositoryError::Unavailable { .. } => LATER,
+        _ => INTERNAL,
+    }
+}

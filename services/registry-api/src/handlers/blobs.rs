@@ -1,0 +1,69 @@
+//! HEAD and GET of blobs (distribution-spec, end-2).
+
+use axum::response::Response;
+use oci::{Digest, RepositoryName, Span};
+use proto::{
+    blob::{BlobError, Grant},
+    metadata::RepositoryError,
+};
+
+use crate::{Services, asked::Asked, error::ApiError, headers, respond, retry};
+
+/// Whether the blob is there, and how long it is.
+pub(crate) async fn head(
+    services: &Services,
+    asked: &Asked,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, ApiError> {
+    let grant = granted(services, repository, digest).await?;
+    if headers::has_already(&asked.headers, digest) {
+        return Ok(respond::not_modified(digest));
+    }
+
+    Ok(respond::blob_head(digest, grant.size_bytes))
+}
+
+/// The blob, or a range of it.
+pub(crate) async fn get(
+    services: &Services,
+    asked: &Asked,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, ApiError> {
+    let grant = granted(services, repository, digest).await?;
+    if headers::has_already(&asked.headers, digest) {
+        return Ok(respond::not_modified(digest));
+    }
+
+    let span = wanted_span(asked, digest, grant.size_bytes)?;
+    match services.blobs.open(&grant, span).await {
+        Ok(opened) => Ok(respond::blob(digest, grant.size_bytes, span, opened)),
+        Err(BlobError::Missing { .. }) => Err(quarantined(services, &grant, digest).await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn granted(
+    services: &Services,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Grant, ApiError> {
+    Ok(retry::repeated(|| services.repositories.blob(repository, digest)).await?)
+}
+
+fn wanted_span(asked: &Asked, digest: &Digest, size_bytes: u64) -> Result<Option<Span>, ApiError> {
+    let Some(range) = headers::range(&asked.headers, digest) else { return Ok(None) };
+    range.resolve(size_bytes).map(Some).map_err(|_| ApiError::RangeUnsatisfiable { size_bytes })
+}
+
+/// Linked, but gone: from now on it counts as absent, so that the next push brings it.
+async fn quarantined(services: &Services, grant: &Grant, digest: &Digest) -> ApiError {
+    tracing::error!(locator = %grant.locator, "a linked blob has no bytes");
+    if let Err(error) = services.repositories.quarantine(&grant.locator).await {
+        tracing::warn!(%error, locator = %grant.locator, "the loss could not be recorded");
+    }
+
+    let (repository, digest) = (grant.repository.clone(), digest.clone());
+    RepositoryError::BlobUnknown { repository, digest }.into()
+}

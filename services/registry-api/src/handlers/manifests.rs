@@ -1,0 +1,126 @@
+//! Manifests: HEAD, GET, PUT, DELETE (distribution-spec, end-3, 7, 9).
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Target};
+use proto::metadata::repositories::{Manifest, NewManifest};
+use service_kit::failpoint;
+
+use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
+
+/// Which manifest this is, without it.
+pub(crate) async fn head(
+    services: &Services,
+    asked: &Asked,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Response, ApiError> {
+    let manifest = manifest(services, repository, reference).await?;
+    if headers::has_already(&asked.headers, &manifest.digest) {
+        return Ok(respond::not_modified(&manifest.digest));
+    }
+
+    Ok(respond::manifest_head(&manifest))
+}
+
+/// The exact bytes of a manifest, in the type it was pushed as, whatever `Accept` says.
+pub(crate) async fn get(
+    services: &Services,
+    asked: &Asked,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Response, ApiError> {
+    let manifest = manifest(services, repository, reference).await?;
+    if headers::has_already(&asked.headers, &manifest.digest) {
+        return Ok(respond::not_modified(&manifest.digest));
+    }
+
+    Ok(respond::manifest(manifest))
+}
+
+async fn manifest(
+    services: &Services,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Manifest, ApiError> {
+    Ok(retry::repeated(|| services.repositories.manifest(repository, reference)).await?)
+}
+
+/// Stores a manifest and moves the tag, if it was put by one.
+pub(crate) async fn put(
+    services: &Services,
+    asked: &Asked,
+    caller: &Caller,
+    repository: &RepositoryName,
+    reference: Reference,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let body = read(asked, body).await?;
+    let manifest = parsed(asked, repository, &reference, body)?;
+    let actor = asked.actor(caller);
+    retry::repeated(|| services.repositories.put_manifest(&manifest, &actor)).await?;
+    failpoint::hit("edge.manifest.stored");
+
+    let target = Target::Manifest(repository.clone(), reference);
+    Ok(respond::manifest_created(&asked.urls, &target, &manifest.digest, manifest.subject.as_ref()))
+}
+
+/// The one body that is read whole: at most 4 MiB of it.
+async fn read(asked: &Asked, body: Body) -> Result<Bytes, ApiError> {
+    let too_long = ApiError::ManifestTooLong { limit_bytes: MAX_MANIFEST_BYTES };
+    if headers::content_length(&asked.headers).is_some_and(|length| length > MAX_MANIFEST_BYTES as u64) {
+        return Err(too_long);
+    }
+    match Limited::new(body, MAX_MANIFEST_BYTES).collect().await {
+        Ok(read) => Ok(read.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long),
+        Err(_) => Err(ApiError::ManifestCut),
+    }
+}
+
+fn parsed(
+    asked: &Asked,
+    repository: &RepositoryName,
+    reference: &Reference,
+    body: Bytes,
+) -> Result<NewManifest, ApiError> {
+    let facts = ManifestFacts::parse(headers::content_type(&asked.headers)?.as_ref(), &body)?;
+    let (digest, tags) = match reference {
+        Reference::Tag(tag) => (Digest::of_sha256(&body), vec![tag.clone()]),
+        Reference::Digest(claimed) => (verified(claimed, &body)?, Vec::new()),
+    };
+
+    Ok(NewManifest {
+        repository: repository.clone(),
+        digest,
+        media_type: facts.media_type,
+        body,
+        needs: facts.needs,
+        subject: facts.subject.map(|subject| subject.digest),
+        artifact_type: facts.artifact_type,
+        tags,
+    })
+}
+
+fn verified(claimed: &Digest, body: &[u8]) -> Result<Digest, ApiError> {
+    let actual = Digest::of(claimed.algorithm(), body);
+    if actual == *claimed {
+        Ok(actual)
+    } else {
+        Err(ApiError::ManifestDigest { claimed: claimed.clone(), actual })
+    }
+}
+
+/// Removes a tag, or a manifest with its tags.
+pub(crate) async fn delete(
+    services: &Services,
+    asked: &Asked,
+    caller: &Caller,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Response, ApiError> {
+    let actor = asked.actor(caller);
+    retry::unless_done(|| services.repositories.delete_manifest(repository, reference, &actor)).await?;
+    Ok(respond::deleted())
+}

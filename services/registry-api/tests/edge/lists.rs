@@ -1,0 +1,64 @@
+//! Tags and the catalog, page by page.
+
+use axum::body::Body;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::world::{PULL, World, get};
+
+const TAGS: &str = "/v2/ann/app/tags/list";
+
+fn world() -> World {
+    let world = World::new();
+    *world.repositories.tags.lock().unwrap() = ["a", "b", "c", "d"].map(|tag| tag.parse().unwrap()).into();
+    *world.repositories.names.lock().unwrap() =
+        ["ann/app", "bob/x", "library/y"].map(|name| name.parse().unwrap()).into();
+    world
+}
+
+#[rstest]
+#[case("", &["a", "b", "c", "d"], "")]
+#[case("?n=2", &["a", "b"], "</v2/ann/app/tags/list?n=2&last=b>; rel=\"next\"")]
+#[case("?n=2&last=b", &["c", "d"], "")]
+#[case("?last=bb", &["c", "d"], "")]
+#[case("?n=0", &[], "")]
+#[case("?n=4", &["a", "b", "c", "d"], "")]
+#[case("?n=5000&last=", &["a", "b", "c", "d"], "")]
+#[tokio::test]
+async fn a_page_of_tags_links_to_the_next(#[case] query: &str, #[case] tags: &[&str], #[case] link: &str) {
+    let world = world();
+    let answer = world.send(&[PULL], get(&format!("{TAGS}{query}")), Body::empty()).await.expect(200);
+    assert_eq!(answer.json(), json!({ "name": "ann/app", "tags": tags }));
+    assert_eq!(answer.header("link"), link);
+    assert_eq!(answer.header("content-type"), "application/json");
+}
+
+#[rstest]
+#[case("?n=x", "PAGINATION_NUMBER_INVALID")]
+#[case("?n=-1", "PAGINATION_NUMBER_INVALID")]
+#[case("?n=", "PAGINATION_NUMBER_INVALID")]
+#[case("?last=%2F", "TAG_INVALID")]
+#[tokio::test]
+async fn a_page_that_is_none_is_refused(#[case] query: &str, #[case] code: &str) {
+    let world = world();
+    let answer = world.send(&[PULL], get(&format!("{TAGS}{query}")), Body::empty()).await;
+    let _ = answer.expect_error(400, code);
+}
+
+#[tokio::test]
+async fn the_catalog_is_listed_for_administrators() {
+    let world = world();
+    let page = |query: &str| get(&format!("/v2/_catalog{query}"));
+    let admin = ["registry:catalog:*"];
+
+    let first = world.send(&admin, page("?n=2"), Body::empty()).await.expect(200);
+    assert_eq!(first.json(), json!({ "repositories": ["ann/app", "bob/x"] }));
+    assert_eq!(first.header("link"), "</v2/_catalog?n=2&last=bob%2Fx>; rel=\"next\"");
+
+    let last = world.send(&admin, page("?n=2&last=bob%2Fx"), Body::empty()).await.expect(200);
+    assert_eq!(last.json(), json!({ "repositories": ["library/y"] }));
+    assert_eq!(last.header("link"), "");
+
+    let _ = world.send(&[PULL], page(""), Body::empty()).await.expect_error(401, "UNAUTHORIZED");
+    let _ = world.send(&admin, page("?last=A"), Body::empty()).await.expect_error(400, "NAME_INVALID");
+}

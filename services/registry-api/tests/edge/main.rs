@@ -1,0 +1,14 @@
+//! What the edge answers, over services that do as a test tells them. The flows over the real services are
+//! tested in the package `tests`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the whole crate is a test")]
+
+mod access;
+mod blobs;
+mod errors;
+mod lists;
+mod manifests;
+mod routes;
+mod services;
+mod tokens;
+mod uploads;
+mod world;

@@ -1,0 +1,169 @@
+//! Manifests: what is stored, what comes back, and what is refused.
+
+use axum::body::Body;
+use http::{Method, header, request::Builder};
+use oci::{Algorithm, Digest};
+use proto::metadata::RepositoryError;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{
+    services::When,
+    world::{Answer, PULL, PUSH, World, get, on, put},
+};
+
+const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+const TAGGED: &str = "/v2/ann/app/manifests/v1";
+
+fn manifest() -> Value {
+    json!({
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of_sha256(b"c"), "size": 1 },
+        "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of_sha256(b"l"), "size": 1 }],
+    })
+}
+
+fn typed(request: Builder) -> Builder {
+    request.header(header::CONTENT_TYPE, OCI)
+}
+
+async fn push(world: &World, path: &str, body: &str) -> Answer {
+    world.send(&[PUSH], typed(put(path)), body.to_owned()).await
+}
+
+#[tokio::test]
+async fn a_manifest_comes_back_as_it_was_pushed() {
+    let world = World::new();
+    let body = manifest().to_string();
+    let digest = Digest::of_sha256(body.as_bytes());
+
+    let pushed = push(&world, TAGGED, &body).await.expect(201);
+    assert_eq!(pushed.header("location"), TAGGED);
+    assert_eq!(pushed.header("docker-content-digest"), digest.to_string());
+    assert_eq!(pushed.header("oci-subject"), "");
+    assert_eq!(pushed.calls, ["put_manifest"]);
+
+    let request = get(TAGGED).header(header::ACCEPT, "application/json");
+    let got = world.send(&[PULL], request, Body::empty()).await.expect(200);
+    assert_eq!(got.body(), body.as_bytes());
+    assert_eq!(got.header("content-type"), OCI);
+    assert_eq!(got.header("etag"), format!("\"{digest}\""));
+    assert_eq!(got.calls, ["manifest"]);
+
+    let head = world.send(&[PULL], on(Method::HEAD, TAGGED), Body::empty()).await.expect(200);
+    assert_eq!(head.headers, got.headers);
+    assert!(head.body().is_empty());
+
+    let request = get(TAGGED).header(header::IF_NONE_MATCH, digest.to_string());
+    let _ = world.send(&[PULL], request, Body::empty()).await.expect(304);
+}
+
+#[rstest]
+#[case(Algorithm::Sha256)]
+#[case(Algorithm::Sha512)]
+#[tokio::test]
+async fn a_manifest_put_by_digest_must_have_it(#[case] algorithm: Algorithm) {
+    let world = World::new();
+    let body = manifest().to_string();
+    let digest = Digest::of(algorithm, body.as_bytes());
+    let path = |digest: &Digest| format!("/v2/ann/app/manifests/{digest}");
+
+    let answer = push(&world, &path(&digest), &body).await.expect(201);
+    assert_eq!(answer.header("docker-content-digest"), digest.to_string());
+    assert_eq!(answer.header("location"), path(&digest));
+
+    let other = Digest::of(algorithm, b"something else");
+    let answer = push(&world, &path(&other), &body).await.expect_error(400, "DIGEST_INVALID");
+    let detail = &answer.json()["errors"][0]["detail"];
+    assert_eq!((&detail["claimed"], &detail["actual"]), (&json!(other), &json!(digest)));
+    assert!(answer.calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_manifest_with_a_subject_is_told_so() {
+    let world = World::new();
+    let subject = Digest::of_sha256(b"subject");
+    let mut body = manifest();
+    body["subject"] = json!({ "mediaType": OCI, "digest": subject, "size": 1 });
+    let answer = push(&world, TAGGED, &body.to_string()).await.expect(201);
+    assert_eq!(answer.header("oci-subject"), subject.to_string());
+}
+
+#[rstest]
+#[case("not json", OCI, 400, "MANIFEST_INVALID")]
+#[case("{}", OCI, 400, "MANIFEST_INVALID")]
+#[case("", OCI, 400, "MANIFEST_INVALID")]
+#[case("{}", "no type", 400, "MANIFEST_INVALID")]
+#[tokio::test]
+async fn what_is_no_manifest_is_refused(
+    #[case] body: &'static str,
+    #[case] media_type: &str,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
+    let world = World::new();
+    let request = put(TAGGED).header(header::CONTENT_TYPE, media_type);
+    let answer = world.send(&[PUSH], request, body).await.expect_error(status, code);
+    assert!(answer.calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_too_long_is_refused_whether_announced_or_not() {
+    let world = World::new();
+    let long = vec![b' '; (4 << 20) + 1];
+    let _ = world.send(&[PUSH], typed(put(TAGGED)), long.clone()).await.expect_error(413, "MANIFEST_INVALID");
+
+    let announced = typed(put(TAGGED)).header(header::CONTENT_LENGTH, long.len());
+    let _ = world.send(&[PUSH], announced, Body::empty()).await.expect_error(413, "MANIFEST_INVALID");
+}
+
+#[tokio::test]
+async fn a_manifest_without_its_blobs_is_told_which_are_missing() {
+    let world = World::new();
+    let missing = vec![Digest::of_sha256(b"c"), Digest::of_sha256(b"l")];
+    let error = RepositoryError::ReferencesMissing { missing: missing.clone() };
+    world.repositories.faults.add("put_manifest", When::Before, error);
+    let answer =
+        push(&world, TAGGED, &manifest().to_string()).await.expect_error(400, "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(answer.json()["errors"][0]["detail"]["missing"], json!(missing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_is_put_again_if_there_was_no_answer() {
+    let world = World::new();
+    let gone = RepositoryError::Unavailable { attempted: "storing".into() };
+    world.repositories.faults.add("put_manifest", When::After, gone);
+    let conflict = RepositoryError::Conflict { attempted: "storing".into() };
+    world.repositories.faults.add("put_manifest", When::Before, conflict);
+    let answer = push(&world, TAGGED, &manifest().to_string()).await.expect(201);
+    assert_eq!(answer.calls, ["put_manifest"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_is_deleted_once() {
+    let world = World::new();
+    let delete = || world.send(&["repository:ann/app:delete"], on(Method::DELETE, TAGGED), Body::empty());
+    assert_eq!(delete().await.expect(202).calls, ["delete_manifest"]);
+
+    let conflict = RepositoryError::Conflict { attempted: "deleting".into() };
+    world.repositories.faults.add("delete_manifest", When::Before, conflict);
+    assert_eq!(delete().await.expect(202).calls, ["delete_manifest"; 2]);
+
+    // It may have been done: the same again would say that there is no such manifest.
+    let gone = RepositoryError::Unavailable { attempted: "deleting".into() };
+    world.repositories.faults.add("delete_manifest", When::Before, gone);
+    assert_eq!(delete().await.expect_error(503, "UNAVAILABLE").calls, ["delete_manifest"]);
+
+    let (digest, parent) = (Digest::of_sha256(b"child"), Digest::of_sha256(b"index"));
+    let needed = RepositoryError::StillNeeded { digest, parent: parent.clone() };
+    world.repositories.faults.add("delete_manifest", When::Before, needed);
+    let answer = delete().await.expect_error(409, "DENIED");
+    assert_eq!(answer.json()["errors"][0]["detail"]["parent"], parent.to_string());
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_not_there_is_unknown() {
+    let world = World::new();
+    let _ = world.send(&[PULL], get(TAGGED), Body::empty()).await.expect_error(404, "MANIFEST_UNKNOWN");
+}

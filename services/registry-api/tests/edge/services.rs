@@ -1,0 +1,399 @@
+//! Services that fail when a test tells them to, so that errors can be reached which no real service can be
+//! brought to. They write down who was called.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use oci::{ContentId, Digest, Generation, Locator, Reference, RepositoryName, SessionId, Span, Tag};
+use proto::{
+    ByteStream, StreamError,
+    auth::{Auth, AuthError, IssuedToken, Subject, TokenRequest, VerificationKey},
+    blob::{Append, Appended, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened, Part},
+    metadata::{
+        Actor, More, Page, PageRequest, Repositories, RepositoryError, Standing, UploadError, Uploads,
+        Visibility,
+        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+        uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
+    },
+};
+
+/// Who was called, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<Vec<&'static str>>>);
+
+impl Calls {
+    fn note(&self, call: &'static str) {
+        self.0.lock().unwrap().push(call);
+    }
+
+    pub(crate) fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// What goes wrong, call by call.
+#[derive(Debug)]
+pub(crate) struct Faults<E>(Mutex<VecDeque<(&'static str, When, E)>>);
+
+/// Whether the call was done, though it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Before,
+    After,
+}
+
+impl<E> Default for Faults<E> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<E> Faults<E> {
+    pub(crate) fn add(&self, call: &'static str, when: When, error: E) {
+        self.0.lock().unwrap().push_back((call, when, error));
+    }
+
+    fn check(&self, call: &'static str, now: When) -> Result<(), E> {
+        let mut faults = self.0.lock().unwrap();
+        match faults.front() {
+            Some((next, when, _)) if *next == call && *when == now => Err(faults.pop_front().unwrap().2),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn generation(number: u64) -> Generation {
+    format!("{number:026}").parse().unwrap()
+}
+
+pub(crate) fn locator(digest: &Digest, number: u64) -> Locator {
+    Locator {
+        store: "main".parse().unwrap(),
+        content: ContentId::plain(digest.clone()),
+        generation: generation(number),
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeAuth {
+    pub(crate) calls: Calls,
+    pub(crate) faults: Faults<AuthError>,
+    pub(crate) keys: Mutex<Vec<VerificationKey>>,
+    pub(crate) asked: Mutex<Vec<TokenRequest>>,
+}
+
+#[async_trait]
+impl Auth for FakeAuth {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, AuthError> {
+        self.calls.note("token");
+        self.faults.check("token", When::Before)?;
+        let scopes = request.scopes.clone();
+        let subject = request
+            .credentials
+            .as_ref()
+            .map_or(Subject::Anonymous, |given| Subject::User(given.username.parse().unwrap()));
+        self.asked.lock().unwrap().push(request);
+        Ok(IssuedToken {
+            token: "signed".into(),
+            subject,
+            scopes,
+            issued_at: Timestamp::constant(1_767_225_600, 0),
+            expires_in: Duration::from_mins(5),
+        })
+    }
+
+    async fn keys(&self) -> Result<Vec<VerificationKey>, AuthError> {
+        self.calls.note("keys");
+        self.faults.check("keys", When::Before)?;
+        Ok(self.keys.lock().unwrap().clone())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeUploads {
+    pub(crate) calls: Calls,
+    pub(crate) faults: Faults<UploadError>,
+    pub(crate) session: Mutex<Option<UploadSession>>,
+    pub(crate) started: Timestamp,
+    pub(crate) mountable: Mutex<Vec<RepositoryName>>,
+    pub(crate) located: Mutex<VecDeque<Option<Locator>>>,
+    pub(crate) links: Mutex<Vec<Link>>,
+    pub(crate) actors: Mutex<Vec<Actor>>,
+}
+
+impl FakeUploads {
+    fn open(&self, address: &UploadAddress) -> Result<UploadSession, UploadError> {
+        let session = self.session.lock().unwrap().clone().filter(|session| session.address == *address);
+        session.ok_or(UploadError::UploadUnknown { session: address.session })
+    }
+
+    fn close(&self) {
+        *self.session.lock().unwrap() = None;
+    }
+}
+
+pub(crate) fn session_id() -> SessionId {
+    "3b241101-e2bb-4255-8caf-4136c566a962".parse().unwrap()
+}
+
+#[async_trait]
+impl Uploads for FakeUploads {
+    async fn start(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError> {
+        self.calls.note("start");
+        self.faults.check("start", When::Before)?;
+        let session = UploadSession {
+            address: UploadAddress { repository: repository.clone(), session: session_id() },
+            subject: actor.subject.clone(),
+            standing: Standing::Active,
+            started: self.started,
+            offset: 0,
+            parts: Vec::new(),
+            hash: HashState::default(),
+        };
+        self.actors.lock().unwrap().push(actor.clone());
+        *self.session.lock().unwrap() = Some(session.clone());
+        Ok(session)
+    }
+
+    async fn mount(&self, mount: &Mount, actor: &Actor) -> Result<Mounted, UploadError> {
+        self.calls.note("mount");
+        self.faults.check("mount", When::Before)?;
+        if self.mountable.lock().unwrap().contains(&mount.from) {
+            return Ok(Mounted::Linked);
+        }
+        let session = self.start(&mount.repository, actor).await?;
+        self.calls.0.lock().unwrap().pop();
+        Ok(Mounted::Started(session))
+    }
+
+    async fn session(&self, address: &UploadAddress) -> Result<UploadSession, UploadError> {
+        self.calls.note("session");
+        self.faults.check("session", When::Before)?;
+        self.open(address)
+    }
+
+    async fn advance(&self, advance: &Advance) -> Result<u64, UploadError> {
+        self.calls.note("advance");
+        self.faults.check("advance", When::Before)?;
+        let mut session = self.open(&advance.address)?;
+        if session.offset != advance.part.offset {
+            return Err(UploadError::OffsetMoved { recorded: session.offset });
+        }
+        session.offset += advance.part.size_bytes;
+        session.parts.push(advance.part.clone());
+        let offset = session.offset;
+        *self.session.lock().unwrap() = Some(session);
+        self.faults.check("advance", When::After)?;
+        Ok(offset)
+    }
+
+    async fn hold(&self, address: &UploadAddress, _: &Digest) -> Result<Held, UploadError> {
+        self.calls.note("hold");
+        self.faults.check("hold", When::Before)?;
+        let locator = self.located.lock().unwrap().pop_front().flatten();
+        Ok(Held { session: self.open(address)?, locator })
+    }
+
+    async fn link(&self, link: &Link, _: &Actor) -> Result<(), UploadError> {
+        self.calls.note("link");
+        self.faults.check("link", When::Before)?;
+        self.links.lock().unwrap().push(link.clone());
+        self.close();
+        self.faults.check("link", When::After)?;
+        Ok(())
+    }
+
+    async fn cancel(&self, address: &UploadAddress, _: &Actor) -> Result<(), UploadError> {
+        self.calls.note("cancel");
+        self.faults.check("cancel", When::Before)?;
+        self.open(address)?;
+        self.close();
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeBlobs {
+    pub(crate) calls: Calls,
+    pub(crate) faults: Faults<BlobError>,
+    pub(crate) bytes: Mutex<Vec<u8>>,
+    pub(crate) content: Mutex<BTreeMap<Digest, Bytes>>,
+    pub(crate) cut_reads_after: Mutex<Option<usize>>,
+    pub(crate) generations: AtomicU64,
+}
+
+impl FakeBlobs {
+    async fn receive(&self, offset: u64, expected: Option<u64>, mut body: ByteStream) -> Appended {
+        let (mut arrived, mut cut) = (Vec::new(), false);
+        while let Some(chunk) = body.next().await {
+            match chunk {
+                Ok(chunk) => arrived.extend_from_slice(&chunk),
+                Err(_) => cut = true,
+            }
+        }
+        let size_bytes = arrived.len() as u64;
+        let ended =
+            if cut || expected.is_some_and(|all| all != size_bytes) { Ended::Cut } else { Ended::Complete };
+        self.bytes.lock().unwrap().extend_from_slice(&arrived);
+        let generation = generation(1 + self.generations.fetch_add(1, Ordering::Relaxed));
+        let part = (size_bytes > 0).then_some(Part { offset, size_bytes, generation });
+        Appended { part, offset: offset + size_bytes, hash: HashState::default(), ended }
+    }
+}
+
+#[async_trait]
+impl Blobs for FakeBlobs {
+    async fn append(&self, append: Append, body: ByteStream) -> Result<Appended, BlobError> {
+        self.calls.note("append");
+        self.faults.check("append", When::Before)?;
+        Ok(self.receive(append.offset, append.expected_bytes, body).await)
+    }
+
+    async fn finish(&self, finish: Finish, last: ByteStream) -> Result<Finished, BlobError> {
+        self.calls.note("finish");
+        self.faults.check("finish", When::Before)?;
+        let recorded = usize::try_from(finish.offset).unwrap();
+        self.bytes.lock().unwrap().truncate(recorded);
+        let appended = self.receive(finish.offset, finish.expected_bytes, last).await;
+        if appended.ended == Ended::Cut {
+            return Ok(Finished::Cut(appended));
+        }
+        let actual = Digest::of(finish.digest.algorithm(), &self.bytes.lock().unwrap());
+        if actual != finish.digest {
+            return Err(BlobError::DigestMismatch { claimed: finish.digest, actual });
+        }
+        let number = 100 + self.generations.fetch_add(1, Ordering::Relaxed);
+        let locator = finish.existing.unwrap_or_else(|| locator(&finish.digest, number));
+        Ok(Finished::Published { locator, size_bytes: appended.offset })
+    }
+
+    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
+        self.calls.note("open");
+        self.faults.check("open", When::Before)?;
+        let content = self.content.lock().unwrap()[&grant.locator.content.digest].clone();
+        let span = span.unwrap_or(Span::whole(content.len() as u64));
+        let (first, end) = (usize::try_from(span.first).unwrap(), usize::try_from(span.end()).unwrap());
+        let bytes = content.slice(first..end);
+
+        let body: ByteStream = match *self.cut_reads_after.lock().unwrap() {
+            None => Box::pin(stream::iter([Ok(bytes)])),
+            Some(length) => Box::pin(stream::iter([Ok(bytes.slice(..length)), Err(StreamError::Source)])),
+        };
+        Ok(Opened { span, body })
+    }
+
+    async fn discard(&self, _: &SessionId) -> Result<(), BlobError> {
+        self.calls.note("discard");
+        self.faults.check("discard", When::Before)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeRepositories {
+    pub(crate) calls: Calls,
+    pub(crate) faults: Faults<RepositoryError>,
+    pub(crate) blobs: Mutex<BTreeMap<Digest, u64>>,
+    pub(crate) stored: Mutex<Vec<NewManifest>>,
+    pub(crate) names: Mutex<Vec<RepositoryName>>,
+    pub(crate) tags: Mutex<Vec<Tag>>,
+}
+
+#[async_trait]
+impl Repositories for FakeRepositories {
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
+        self.calls.note("blob");
+        self.faults.check("blob", When::Before)?;
+        let unknown =
+            || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
+        let size_bytes = *self.blobs.lock().unwrap().get(digest).ok_or_else(unknown)?;
+        Ok(Grant {
+            locator: locator(digest, 7),
+            repository: repository.clone(),
+            size_bytes,
+            expires: Timestamp::MAX,
+            mac: [0; 32],
+        })
+    }
+
+    async fn quarantine(&self, _: &Locator) -> Result<(), RepositoryError> {
+        self.calls.note("quarantine");
+        self.faults.check("quarantine", When::Before)
+    }
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        self.calls.note("manifest");
+        self.faults.check("manifest", When::Before)?;
+        let named = |stored: &&NewManifest| match reference {
+            Reference::Tag(tag) => stored.tags.contains(tag),
+            Reference::Digest(digest) => stored.digest == *digest,
+        };
+        let stored = self.stored.lock().unwrap();
+        let found = stored.iter().find(named).ok_or_else(|| RepositoryError::ManifestUnknown {
+            repository: repository.clone(),
+            reference: reference.clone(),
+        })?;
+        let NewManifest { digest, media_type, body, .. } = found.clone();
+        Ok(Manifest { digest, media_type, body })
+    }
+
+    async fn put_manifest(&self, manifest: &NewManifest, _: &Actor) -> Result<(), RepositoryError> {
+        self.calls.note("put_manifest");
+        self.faults.check("put_manifest", When::Before)?;
+        self.stored.lock().unwrap().push(manifest.clone());
+        self.faults.check("put_manifest", When::After)
+    }
+
+    async fn delete_manifest(
+        &self,
+        _: &RepositoryName,
+        _: &Reference,
+        _: &Actor,
+    ) -> Result<(), RepositoryError> {
+        self.calls.note("delete_manifest");
+        self.faults.check("delete_manifest", When::Before)
+    }
+
+    async fn tags(&self, _: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+        self.calls.note("tags");
+        self.faults.check("tags", When::Before)?;
+        Ok(page_of(&self.tags.lock().unwrap(), page))
+    }
+
+    async fn repositories(
+        &self,
+        viewer: Viewer,
+        page: &PageRequest<RepositoryName>,
+    ) -> Result<Page<RepositoryEntry>, RepositoryError> {
+        self.calls.note("repositories");
+        assert_eq!(viewer, Viewer::Administrator);
+        let entry = |name| RepositoryEntry {
+            name,
+            visibility: Visibility::Private,
+            updated: Timestamp::UNIX_EPOCH,
+            size_bytes: 0,
+        };
+        let Page { entries, more } = page_of(&self.names.lock().unwrap(), page);
+        Ok(Page { entries: entries.into_iter().map(entry).collect(), more })
+    }
+}
+
+fn page_of<T: Ord + Clone>(all: &[T], page: &PageRequest<T>) -> Page<T> {
+    let behind: Vec<T> =
+        all.iter().filter(|entry| page.after.as_ref().is_none_or(|after| *entry > after)).cloned().collect();
+    let more = if behind.len() > page.limit { More::Yes } else { More::No };
+    Page { entries: behind.into_iter().take(page.limit).collect(), more }
+}
