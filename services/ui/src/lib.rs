@@ -43,14 +43,15 @@ pub fn router(services: Services, config: Config) -> Router {
     let hub = Hub { services, config: Arc::new(config) };
     Router::new()
         .route("/", get(repositories::page))
-        .route("/sign-in", get(viewer::sign_in))
+        .route("/sign-in", get(repositories::signed_in))
         .route("/assets/bucket.css", get(style))
         .fallback(not_found)
         .with_state(hub)
 }
 
 async fn style() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    let headers =
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
     (headers, include_str!("../assets/bucket.css")).into_response()
 }
 
@@ -77,7 +78,10 @@ fn html<T: askama::Template>(status: StatusCode, page: &T) -> Response {
                 ),
                 (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
                 (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-                (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+                (
+                    HeaderName::from_static("cross-origin-opener-policy"),
+                    HeaderValue::from_static("same-origin"),
+                ),
             ];
             (status, headers, text).into_response()
         }

@@ -52,9 +52,30 @@ pub(crate) struct Message {
     pub(crate) text: &'static str,
 }
 
-/// Lists what the viewer may see.
-pub(crate) async fn page(State(hub): State<Hub>, Query(position): Query<Position>, headers: HeaderMap) -> Response {
-    let looking = match viewer::looking(&hub.services, &headers).await {
+/// Lists what the viewer may see: what is public, unless the browser says who is looking.
+pub(crate) async fn page(
+    State(hub): State<Hub>,
+    Query(position): Query<Position>,
+    headers: HeaderMap,
+) -> Response {
+    list(&hub, &position, &headers, "/").await
+}
+
+/// The same, for someone who says who they are: the browser asks for a name and a password first.
+pub(crate) async fn signed_in(
+    State(hub): State<Hub>,
+    Query(position): Query<Position>,
+    headers: HeaderMap,
+) -> Response {
+    if viewer::credentials(&headers).is_none() {
+        return viewer::wrong_credentials();
+    }
+    // Not a redirect to the other: browsers do not all send what was typed here to there.
+    list(&hub, &position, &headers, "/sign-in").await
+}
+
+async fn list(hub: &Hub, position: &Position, headers: &HeaderMap, path: &str) -> Response {
+    let looking = match viewer::looking(&hub.services, headers).await {
         Ok(looking) => looking,
         Err(error) => return viewer::refusal(&error),
     };
@@ -63,16 +84,19 @@ pub(crate) async fn page(State(hub): State<Hub>, Query(position): Query<Position
     match hub.services.repositories.repositories(looking.viewer, &request).await {
         Ok(found) => {
             let next = match found.more {
-                More::Yes => found.entries.last().map(|entry| next_page(&entry.name)),
+                More::Yes => found.entries.last().map(|entry| next_page(path, &entry.name)),
                 More::No => None,
             };
-            html(StatusCode::OK, &ListPage {
-                subject: greeting(&looking.subject),
-                sees_all: looking.viewer == Viewer::Administrator,
-                registry: hub.config.registry(&headers),
-                rows: found.entries.iter().map(row).collect(),
-                next,
-            })
+            html(
+                StatusCode::OK,
+                &ListPage {
+                    subject: greeting(&looking.subject),
+                    sees_all: looking.viewer == Viewer::Administrator,
+                    registry: hub.config.registry(headers),
+                    rows: found.entries.iter().map(row).collect(),
+                    next,
+                },
+            )
         }
         Err(error) => unavailable(&error),
     }
@@ -98,8 +122,8 @@ fn row(entry: &RepositoryEntry) -> Row {
 }
 
 // A name holds no character that a query has to escape except `/`, which may stand there as it is.
-fn next_page(name: &RepositoryName) -> String {
-    format!("/?after={name}")
+fn next_page(path: &str, name: &RepositoryName) -> String {
+    format!("{path}?after={name}")
 }
 
 /// `bytes` in the largest binary unit that leaves at least one, with one decimal: `1.5 MiB`.

@@ -1,9 +1,8 @@
 //! Who is looking at a page. Until the UI has sessions, the browser signs in with HTTP Basic.
 
 use axum::{
-    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use oci::{Resource, Scope};
@@ -12,23 +11,12 @@ use proto::{
     metadata::repositories::Viewer,
 };
 
-use crate::{Hub, Services, html, repositories::Message};
+use crate::{Services, html, repositories::Message};
 
 /// A viewer and the name to greet them by.
 pub(crate) struct Looking {
     pub(crate) viewer: Viewer,
     pub(crate) subject: Subject,
-}
-
-/// Asks the browser for a name and a password, then goes to the list.
-pub(crate) async fn sign_in(State(hub): State<Hub>, headers: HeaderMap) -> Response {
-    if credentials(&headers).is_none() {
-        return wrong_credentials();
-    }
-    match looking(&hub.services, &headers).await {
-        Ok(_) => Redirect::to("/").into_response(),
-        Err(error) => refusal(&error),
-    }
 }
 
 /// Who is looking: whoever may list the whole catalog sees all, others what is public.
@@ -37,8 +25,12 @@ pub(crate) async fn looking(services: &Services, headers: &HeaderMap) -> Result<
         return Ok(Looking { viewer: Viewer::Outsider, subject: Subject::Anonymous });
     };
     let catalog = Scope::parse_list("registry:catalog:*");
-    let request =
-        TokenRequest { credentials: Some(credentials), service: String::new(), scopes: catalog, address: None };
+    let request = TokenRequest {
+        credentials: Some(credentials),
+        service: String::new(),
+        scopes: catalog,
+        address: None,
+    };
     let issued = services.auth.token(request).await?;
 
     let sees_all = issued.scopes.iter().any(|scope| scope.resource == Resource::Catalog);
@@ -46,7 +38,7 @@ pub(crate) async fn looking(services: &Services, headers: &HeaderMap) -> Result<
     Ok(Looking { viewer, subject: issued.subject })
 }
 
-fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let encoded = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (username, password) = decoded.split_once(':')?;
@@ -55,20 +47,17 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
 
 /// The page for someone who could not be recognised.
 pub(crate) fn refusal(error: &AuthError) -> Response {
-    match error {
-        AuthError::WrongCredentials => wrong_credentials(),
-        _ => {
-            tracing::warn!(%error, "cannot tell who is looking");
-            let text = "Nobody can sign in just now. Try again in a moment.";
-            let mut page =
-                html(StatusCode::SERVICE_UNAVAILABLE, &Message { title: "The hub is not ready", text });
-            page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            page
-        }
+    if *error == AuthError::WrongCredentials {
+        return wrong_credentials();
     }
+    tracing::warn!(%error, "cannot tell who is looking");
+    let text = "Nobody can sign in just now. Try again in a moment.";
+    let mut page = html(StatusCode::SERVICE_UNAVAILABLE, &Message { title: "The hub is not ready", text });
+    page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    page
 }
 
-fn wrong_credentials() -> Response {
+pub(crate) fn wrong_credentials() -> Response {
     let text = "Sign in with the name and the password that you use with docker login.";
     let mut page = html(StatusCode::UNAUTHORIZED, &Message { title: "Not signed in", text });
     let challenge = HeaderValue::from_static("Basic realm=\"Bucket\", charset=\"UTF-8\"");

@@ -1,0 +1,118 @@
+//! Hands each service the others as `Arc<dyn …>`. Laptop and cluster differ in this one file.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use axum::Router;
+use metadata::keyspace::embedded::Embedded;
+use proto::metadata::Accounts;
+use service_kit::{clock, process::Process, random};
+
+use crate::{
+    config::Settings,
+    secrets::{Secrets, SecretsError},
+};
+
+/// A hub, ready to be served.
+pub struct Hub {
+    /// The edge's paths go to the edge, everything else is the UI.
+    pub router: Router,
+    /// For the first start.
+    pub auth: auth::Service,
+    /// For the first start.
+    pub accounts: Arc<dyn Accounts>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no hub.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The data directory cannot be made.
+    #[error("making the data directory {}: {error}", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The secrets cannot be read or made.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The metadata engine cannot be opened.
+    #[error(transparent)]
+    Engine(#[from] metadata::keyspace::embedded::OpenError),
+    /// The keyspace is not ours to use.
+    #[error(transparent)]
+    Keyspace(#[from] metadata::schema::FoundError),
+    /// Tokens cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] auth::PrepareError),
+    /// The blob store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] blob::store::disk::OpenError),
+}
+
+/// Puts the services of one process together, over the directory `data`.
+///
+/// # Errors
+/// What cannot be opened, and where.
+pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<Hub, AssembleError> {
+    make_private(data)?;
+    let (clock, random) = (clock::system(), random::system());
+    let secrets = Secrets::in_directory(data, random.as_ref())?;
+
+    let metadata_config = metadata::config::Config {
+        new_repositories: settings.new_repositories,
+        ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
+    };
+    let keyspace = Arc::new(Embedded::open(&metadata_config.engine())?);
+    let metadata =
+        Arc::new(metadata::Service::found(keyspace, &metadata_config, clock.clone(), random.clone()).await?);
+
+    let blob_config = blob::config::Config {
+        directory: data.join("blobs"),
+        store: blob::config::default_store(),
+        grant_secret: secrets.grants(),
+        reserve_bytes: settings.reserve_bytes,
+    };
+    let blobs = Arc::new(blob::Service::open(&blob_config, clock.clone(), random.clone()).await?);
+
+    let auth_config = auth::config::Config {
+        issuer: settings.registry.issuer.clone(),
+        service: settings.registry.service.clone(),
+        password: settings.password.clone(),
+        ..auth::config::Config::with_secret(secrets.keys())
+    };
+    let auth = auth::Service::new(metadata.clone(), &auth_config, clock.clone(), random);
+    auth.prepare().await?;
+
+    let services = registry_api::Services {
+        auth: Arc::new(auth.clone()),
+        uploads: metadata.clone(),
+        repositories: metadata.clone(),
+        blobs,
+    };
+    let pages = ui::Services { auth: Arc::new(auth.clone()), repositories: metadata.clone() };
+    let edge = registry_api::Process {
+        clock,
+        shutdown: process.shutdown.clone(),
+        readiness: process.readiness.clone(),
+    };
+    let router = registry_api::router(services, &settings.registry, &edge)
+        .fallback_service(ui::router(pages, settings.ui.clone()));
+    Ok(Hub { router, auth, accounts: metadata })
+}
+
+fn make_private(data: &Path) -> Result<(), AssembleError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.map_err(|error| AssembleError::Directory { directory: data.to_owned(), error })
+}

@@ -1,0 +1,104 @@
+//! The `bucket` program.
+
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use all_in_one::{
+    assemble::{self, AssembleError, Hub},
+    banner::{Banner, FirstLogin},
+    config::Settings,
+};
+use auth::{
+    config::administrator_password,
+    start::{self, First, StartError},
+};
+use clap::{Args, Parser, Subcommand};
+use service_kit::{
+    config::{self, ConfigError},
+    http::{Edge, EdgeOptions},
+    process::{Process, ProcessError, conclude, listen},
+    random::{self, Ulids},
+};
+
+/// A container registry and hub.
+#[derive(Debug, Parser)]
+#[command(name = "bucket", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the whole hub in one process: registry, web UI, metadata and blobs.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Where everything is kept [default: ~/.local/share/bucket]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:9911]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The configuration file (TOML). Keys can also come from the environment as `BUCKET_<SECTION>__<KEY>`.
+    #[arg(long, value_name = "FILE", env = "BUCKET_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MainError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { command: Command::Serve(arguments) } = Arguments::parse();
+    conclude("bucket", serve(arguments).await)
+}
+
+async fn serve(arguments: Serve) -> Result<(), MainError> {
+    config::arm_failpoint();
+    let mut settings = Settings::load(arguments.config.as_deref())?;
+    settings.data = arguments.data.or(settings.data);
+    settings.listen = arguments.listen.unwrap_or(settings.listen);
+
+    let (data, admin) = (settings.data(), settings.admin());
+    let process = Process::begin("bucket", &settings.telemetry, &admin).await?;
+    let listener = listen(settings.listen).await?;
+    let hub = assemble::hub(&settings, &data, &process).await?;
+    first_start(&hub, &settings).await?;
+
+    let options = EdgeOptions {
+        limits: settings.http.clone(),
+        trusted_proxies: settings.registry.trusted_proxies.clone(),
+        ids: Arc::new(Ulids::system()),
+        refusal: Arc::new(registry_api::refusal),
+    };
+    let edge = Edge::new(hub.router, options);
+    let shutdown = process.shutdown.clone();
+    process.shutdown.spawn(async move { edge.serve(listener, &shutdown).await });
+
+    let external_url = settings.registry.external_url.as_ref().map(ToString::to_string);
+    say(&Banner { listen: settings.listen, external_url, admin: admin.listen, data: &data });
+    Ok(process.until_signal().await?)
+}
+
+async fn first_start(hub: &Hub, settings: &Settings) -> Result<(), MainError> {
+    let first = First { name: settings.administrator.name.clone(), password: administrator_password() };
+    let show = |name: &_, password: &_| say(&FirstLogin { name, password });
+    start::until_ready(&hub.auth, &hub.accounts, &first, random::system().as_ref(), show).await?;
+    Ok(())
+}
+
+// On standard output, where no log goes: a log is kept, and a password must not be.
+fn say(text: &impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
