@@ -8,7 +8,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${BUCKET_CACHE:-$HOME/.cache/bucket}
+cache=${TEST_CACHE:-$HOME/.cache/bucket}
 tools=$cache/tools
 packages=(docker.io skopeo podman buildah nginx-light openssl jq)
 cargo_deny_version=0.20.2

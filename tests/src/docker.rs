@@ -18,7 +18,12 @@ const ENGINE: &str = "/usr/sbin/dockerd";
 pub struct Docker {
     engine: Process,
     directory: TempDir,
+    /// Outside of its directory, because the engine reads certificates from one place only.
+    trusted: Vec<PathBuf>,
 }
+
+/// What an engine puts into every container.
+const OF_THE_ENGINE: [&str; 4] = ["dev", "etc", "proc", "sys"];
 
 impl Docker {
     /// Starts an engine that takes loopback registries as insecure ones, as every engine does.
@@ -36,22 +41,21 @@ impl Docker {
     pub fn start_trusting(certificates: &[(&str, &Path)]) -> Self {
         let directory = tempfile::Builder::new().prefix("docker").tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for (host, certificate) in certificates {
-            // The engine reads certificates from one place only; the host is this test's own.
-            let trusted = Path::new("/etc/docker/certs.d").join(host);
-            std::fs::create_dir_all(&trusted).unwrap();
-            std::fs::copy(certificate, trusted.join("ca.crt")).unwrap();
-        }
+        let trusted = certificates.iter().map(|(host, certificate)| trust(host, certificate)).collect();
 
         let mut command = Command::new(ENGINE);
         command
-            .arg("--data-root").arg(at("data"))
-            .arg("--exec-root").arg(at("exec"))
-            .arg("--pidfile").arg(at("pid"))
-            .arg("--host").arg(format!("unix://{}", at("socket").display()))
+            .arg("--data-root")
+            .arg(at("data"))
+            .arg("--exec-root")
+            .arg(at("exec"))
+            .arg("--pidfile")
+            .arg(at("pid"))
+            .arg("--host")
+            .arg(format!("unix://{}", at("socket").display()))
             .args(["--iptables=false", "--ip-masq=false", "--bridge=none", "--storage-driver=vfs"]);
         let engine = Process::start("dockerd", command, &at("log"), "API listen on");
-        Self { engine, directory }
+        Self { engine, directory, trusted }
     }
 
     /// A command of the client, to be given its arguments.
@@ -101,7 +105,32 @@ impl Docker {
         self.run(&["import", &archive.display().to_string(), name]);
     }
 
-    /// Unpacks the image's files into `into`.
+    /// Builds an image from a directory with a `Dockerfile`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn build(&self, content: &Path, name: &str) {
+        self.run(&["build", "--no-cache", "-t", name, &content.display().to_string()]);
+    }
+
+    /// The id of an image: the digest of its configuration, which names the digests of its unpacked layers.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn image_id(&self, image: &str) -> String {
+        self.run(&["image", "inspect", "--format", "{{.Id}}", image]).trim().to_owned()
+    }
+
+    /// Removes all images, so that nothing but a pull can bring one back.
+    ///
+    /// # Panics
+    /// If one stays.
+    pub fn forget_images(&self) {
+        let _ = self.run(&["image", "prune", "--all", "--force"]);
+        assert_eq!(self.run(&["image", "ls", "--all", "--quiet"]), "", "images stayed");
+    }
+
+    /// Unpacks the image's files into `into`, which must not hold others.
     ///
     /// # Panics
     /// If that fails.
@@ -112,6 +141,10 @@ impl Docker {
         self.run(&["export", "-o", &archive.display().to_string(), container]);
         self.run(&["rm", container]);
         run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(into));
+        std::fs::remove_file(into.join(".dockerenv")).unwrap();
+        for name in OF_THE_ENGINE {
+            std::fs::remove_dir_all(into.join(name)).unwrap();
+        }
     }
 
     /// A directory that goes when the engine goes.
@@ -128,5 +161,16 @@ impl Drop for Docker {
         if self.engine.is_alive() {
             self.engine.terminate();
         }
+        for directory in &self.trusted {
+            let _ = std::fs::remove_dir_all(directory);
+        }
     }
+}
+
+/// Makes the engine trust `certificate` for `host`, which is this test's own.
+fn trust(host: &str, certificate: &Path) -> PathBuf {
+    let directory = Path::new("/etc/docker/certs.d").join(host);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::copy(certificate, directory.join("ca.crt")).unwrap();
+    directory
 }

@@ -25,9 +25,7 @@ pub fn digest(bytes: &[u8]) -> Digest {
 
 /// An OCI image manifest over one config and some layers.
 pub fn oci_manifest(config: &[u8], layers: &[&[u8]]) -> Vec<u8> {
-    let descriptor = |media_type: &str, bytes: &[u8]| {
-        json!({ "mediaType": media_type, "digest": digest(bytes).to_string(), "size": bytes.len() })
-    };
+    let descriptor = |media_type: &str, bytes: &[u8]| json!({ "mediaType": media_type, "digest": digest(bytes).to_string(), "size": bytes.len() });
     let layers: Vec<Value> =
         layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer)).collect();
     let manifest = json!({

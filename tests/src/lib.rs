@@ -3,12 +3,18 @@
 
 pub mod address;
 pub mod docker;
+pub mod grpcurl;
 pub mod hub;
 pub mod image;
 pub mod nginx;
+pub mod podman;
 pub mod process;
 pub mod raw;
+pub mod service;
+pub mod skopeo;
 pub mod topology;
+pub mod tree;
 
 pub use hub::Hub;
+pub use service::Service;
 pub use topology::Topology;

@@ -87,10 +87,9 @@ fn configured(upstream: SocketAddr, directory: &Path) -> String {
 
 fn surroundings(directory: &Path) -> String {
     let at = directory.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
-        .collect();
+        .concat();
     format!(
         "daemon off;\nuser root;\nworker_processes 2;\npid {at}/pid;\nerror_log stderr notice;\n\
          events {{ worker_connections 256; }}\nhttp {{\n{temporary}include {at}/bucket.conf;\n}}\n"
@@ -100,8 +99,22 @@ fn surroundings(directory: &Path) -> String {
 fn make_certificate(directory: &Path) {
     let address = address::of_this_process();
     run(Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
         .args(["-subj", "/CN=bucket test", "-addext", &format!("subjectAltName=IP:{address}")])
-        .arg("-keyout").arg(directory.join("key.pem"))
-        .arg("-out").arg(directory.join("cert.pem")));
+        // A server's certificate that is an authority's too is refused by strict clients.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(directory.join("key.pem"))
+        .arg("-out")
+        .arg(directory.join("cert.pem")));
 }

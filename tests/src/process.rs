@@ -11,7 +11,7 @@ use std::{
 };
 
 /// How long a process may take until it is ready, or to end: generous, because it is never waited out.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running process whose output goes to a file.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl Process {
     /// If it cannot be started.
     pub fn spawn(name: &str, mut command: Command, log: &Path, ready: &'static str) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {name} ({command:?}): {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("starting {name} ({command:?}): {error}"));
 
         let (tell, told) = channel();
         let outputs: [Option<Box<dyn Read + Send>>; 2] = [
@@ -62,8 +63,12 @@ impl Process {
     fn wait_until_ready(&self) {
         match self.ready.recv_timeout(PATIENCE) {
             Ok(()) => {}
-            Err(RecvTimeoutError::Timeout) => panic!("{} is not ready after {PATIENCE:?}:\n{}", self.name, self.log()),
-            Err(RecvTimeoutError::Disconnected) => panic!("{} ended at its start:\n{}", self.name, self.log()),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{} is not ready after {PATIENCE:?}:\n{}", self.name, self.log())
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("{} ended at its start:\n{}", self.name, self.log())
+            }
         }
     }
 
@@ -154,7 +159,9 @@ pub fn run(command: &mut Command) -> String {
 /// # Panics
 /// If it cannot be started.
 pub fn try_run(command: &mut Command) -> (ExitStatus, String) {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+    let printed =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status, printed)
 }

@@ -91,6 +91,17 @@ impl Raw {
         Self { client, base: base.to_owned() }
     }
 
+    /// A client of the registry at `base` (`https://host:port`) that trusts this certificate and no other.
+    ///
+    /// # Panics
+    /// If the client cannot be built.
+    pub fn trusting(base: &str, certificate: &std::path::Path) -> Self {
+        let trusted = reqwest::Certificate::from_pem(&std::fs::read(certificate).unwrap()).unwrap();
+        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = builder.tls_certs_only([trusted]).build().unwrap();
+        Self { client, base: base.to_owned() }
+    }
+
     /// The same client, at another edge of the same hub.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {
@@ -141,7 +152,10 @@ impl Raw {
     /// # Panics
     /// If that is refused.
     pub async fn start(&self, repository: &str) -> String {
-        let answer = self.send(Method::POST, repository, &format!("/v2/{repository}/blobs/uploads/")).await.expect(202);
+        let answer = self
+            .send(Method::POST, repository, &format!("/v2/{repository}/blobs/uploads/"))
+            .await
+            .expect(202);
         assert!(!answer.header("docker-upload-uuid").is_empty(), "{answer:?}");
         answer.header("location").to_owned()
     }
@@ -159,7 +173,13 @@ impl Raw {
     ///
     /// # Panics
     /// If there is no answer.
-    pub async fn put(&self, repository: &str, location: &str, digest: &Digest, last: impl Into<Bytes>) -> Answer {
+    pub async fn put(
+        &self,
+        repository: &str,
+        location: &str,
+        digest: &Digest,
+        last: impl Into<Bytes>,
+    ) -> Answer {
         let request = self.request(Method::PUT, repository, location).await;
         let request = request.query(&[("digest", digest.to_string())]).body(last.into());
         read(request.send().await.unwrap()).await
@@ -189,7 +209,13 @@ impl Raw {
     ///
     /// # Panics
     /// If there is no answer.
-    pub async fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, body: &[u8]) -> Answer {
+    pub async fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        body: &[u8],
+    ) -> Answer {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let request = self.request(Method::PUT, repository, &path).await;
         read(request.header(header::CONTENT_TYPE, media_type).body(body.to_vec()).send().await.unwrap()).await

@@ -32,22 +32,13 @@ fn assert_holds(rule: &str, check: Check) {
 fn services_know_each_other_by_contract_only() {
     let users = ["all-in-one", "tests", "bench"];
     let packages = dependencies();
-    let services: Vec<&String> = packages
-        .iter()
-        .filter(|(_, p)| p.path.starts_with("services/"))
-        .map(|(n, _)| n)
-        .collect();
+    let services: Vec<&String> =
+        packages.iter().filter(|(_, p)| p.path.starts_with("services/")).map(|(n, _)| n).collect();
     assert!(services.len() >= 6, "services found: {services:?}");
 
-    for (name, package) in packages
-        .iter()
-        .filter(|(name, _)| !users.contains(&name.as_str()))
-    {
-        let broken: Vec<_> = package
-            .uses
-            .iter()
-            .filter(|used| services.contains(used) && *used != name)
-            .collect();
+    for (name, package) in packages.iter().filter(|(name, _)| !users.contains(&name.as_str())) {
+        let broken: Vec<_> =
+            package.uses.iter().filter(|used| services.contains(used) && *used != name).collect();
         assert!(
             broken.is_empty(),
             "{}: depends on {broken:?}; only {users:?} may depend on a service",
@@ -58,72 +49,40 @@ fn services_know_each_other_by_contract_only() {
 
 #[test]
 fn the_vocabulary_depends_on_nothing_that_does_something() {
-    let allowed = [
-        "proptest",
-        "rstest",
-        "serde",
-        "serde_json",
-        "sha2",
-        "thiserror",
-        "uuid",
-    ];
+    let allowed = ["proptest", "rstest", "serde", "serde_json", "sha2", "thiserror", "uuid"];
     let uses = &dependencies()["oci"].uses;
-    let broken: Vec<_> = uses
-        .iter()
-        .filter(|used| !allowed.contains(&used.as_str()))
-        .collect();
-    assert!(
-        broken.is_empty(),
-        "crates/oci/Cargo.toml: {broken:?}; no I/O, async, clock or logging here"
-    );
+    let broken: Vec<_> = uses.iter().filter(|used| !allowed.contains(&used.as_str())).collect();
+    assert!(broken.is_empty(), "crates/oci/Cargo.toml: {broken:?}; no I/O, async, clock or logging here");
 }
 
 #[test]
 fn wire_types_stay_in_proto() {
-    assert_holds(
-        "tonic and prost only in proto and service-kit/src/grpc",
-        rules::wire_types_outside_proto,
-    );
+    assert_holds("tonic and prost only in proto and service-kit/src/grpc", rules::wire_types_outside_proto);
 }
 
 #[test]
 fn inner_services_do_not_know_http() {
-    assert_holds(
-        "no http in auth, metadata and blob",
-        rules::http_in_inner_services,
-    );
+    assert_holds("no http in auth, metadata and blob", rules::http_in_inner_services);
 }
 
 #[test]
 fn the_vocabulary_is_pure() {
-    assert_holds(
-        "no I/O, async, clock, randomness or logging in crates/oci",
-        rules::impure_vocabulary,
-    );
+    assert_holds("no I/O, async, clock, randomness or logging in crates/oci", rules::impure_vocabulary);
 }
 
 #[test]
 fn keys_are_spelled_in_one_file() {
-    assert_holds(
-        "a key is spelled only in metadata/src/keys.rs",
-        rules::keys_outside_their_file,
-    );
+    assert_holds("a key is spelled only in metadata/src/keys.rs", rules::keys_outside_their_file);
 }
 
 #[test]
 fn registry_paths_are_spelled_in_one_place() {
-    assert_holds(
-        "/v2/ only in oci/src/target and registry-api/src/router",
-        rules::api_paths_outside_target,
-    );
+    assert_holds("/v2/ only in oci/src/target and registry-api/src/router", rules::api_paths_outside_target);
 }
 
 #[test]
 fn blob_paths_are_spelled_in_one_file() {
-    assert_holds(
-        "a path of the store only in blob/src/layout.rs",
-        rules::store_paths_outside_layout,
-    );
+    assert_holds("a path of the store only in blob/src/layout.rs", rules::store_paths_outside_layout);
 }
 
 #[test]
@@ -136,18 +95,12 @@ fn configuration_is_read_in_config() {
 
 #[test]
 fn the_clock_comes_by_argument() {
-    assert_holds(
-        "the time only from service_kit::clock",
-        rules::clock_not_by_argument,
-    );
+    assert_holds("the time only from service_kit::clock", rules::clock_not_by_argument);
 }
 
 #[test]
 fn randomness_comes_by_argument() {
-    assert_holds(
-        "randomness only from service_kit::random",
-        rules::randomness_not_by_argument,
-    );
+    assert_holds("randomness only from service_kit::random", rules::randomness_not_by_argument);
 }
 
 #[test]
@@ -165,10 +118,7 @@ fn every_task_is_tracked() {
 
 #[test]
 fn errors_are_something_to_act_on() {
-    assert_holds(
-        "no catch-all error and no unfinished code",
-        rules::nothing_to_act_on,
-    );
+    assert_holds("no catch-all error and no unfinished code", rules::nothing_to_act_on);
 }
 
 #[test]
@@ -191,10 +141,7 @@ fn files_are_short() {
 
 #[test]
 fn files_say_what_they_are_for() {
-    assert_holds(
-        "a file begins with one to six lines of //!",
-        rules::file_without_purpose,
-    );
+    assert_holds("a file begins with one to six lines of //!", rules::file_without_purpose);
 }
 
 #[test]
@@ -204,97 +151,30 @@ fn no_parameter_is_a_bool() {
 
 #[test]
 fn secrets_are_not_printed_by_debug() {
-    assert_holds(
-        "a secret is a SecretString, or Debug is written by hand",
-        rules::secret_in_debug,
-    );
+    assert_holds("a secret is a SecretString, or Debug is written by hand", rules::secret_in_debug);
 }
 
 /// What each rule must find: the rule, a path and the code there.
 const PLANTED: [(Check, &str, &str); 21] = [
-    (
-        rules::wire_types_outside_proto,
-        "services/blob/src/a.rs",
-        "use tonic_types::Status;",
-    ),
-    (
-        rules::wire_types_outside_proto,
-        "crates/service-kit/src/a.rs",
-        "fn a() -> tonic::Status {}",
-    ),
-    (
-        rules::http_in_inner_services,
-        "services/auth/src/main.rs",
-        "use axum::Router;",
-    ),
+    (rules::wire_types_outside_proto, "services/blob/src/a.rs", "use tonic_types::Status;"),
+    (rules::wire_types_outside_proto, "crates/service-kit/src/a.rs", "fn a() -> tonic::Status {}"),
+    (rules::http_in_inner_services, "services/auth/src/main.rs", "use axum::Router;"),
     (rules::impure_vocabulary, "crates/oci/src/a.rs", "async fn a() {}"),
-    (
-        rules::keys_outside_their_file,
-        "services/metadata/src/a.rs",
-        "let key = format!(\"@{user}+\");",
-    ),
-    (
-        rules::keys_outside_their_file,
-        "services/metadata/src/a.rs",
-        "let key = id + \":tags\";",
-    ),
-    (
-        rules::keys_outside_their_file,
-        "services/metadata/src/a.rs",
-        "key.push('$');",
-    ),
-    (
-        rules::api_paths_outside_target,
-        "services/ui/src/a.rs",
-        "let a = r#\"\n/v2/\"#;",
-    ),
-    (
-        rules::store_paths_outside_layout,
-        "services/blob/src/a.rs",
-        "root.join(\"uploads\")",
-    ),
-    (
-        rules::environment_outside_config,
-        "services/auth/src/a.rs",
-        "let a = std::env::var(\"A\");",
-    ),
-    (
-        rules::clock_not_by_argument,
-        "services/auth/src/a.rs",
-        "let now = Timestamp::now();",
-    ),
-    (
-        rules::randomness_not_by_argument,
-        "services/auth/src/a.rs",
-        "let id = Ulid::new();",
-    ),
-    (
-        rules::unbounded_queue,
-        "services/auth/src/a.rs",
-        "let (a, b) = unbounded_channel();",
-    ),
-    (
-        rules::untracked_task,
-        "services/auth/src/a.rs",
-        "tokio::spawn(async move {});",
-    ),
-    (
-        rules::nothing_to_act_on,
-        "services/auth/src/a.rs",
-        "enum Error { Other(String) }",
-    ),
+    (rules::keys_outside_their_file, "services/metadata/src/a.rs", "let key = format!(\"@{user}+\");"),
+    (rules::keys_outside_their_file, "services/metadata/src/a.rs", "let key = id + \":tags\";"),
+    (rules::keys_outside_their_file, "services/metadata/src/a.rs", "key.push('$');"),
+    (rules::api_paths_outside_target, "services/ui/src/a.rs", "let a = r#\"\n/v2/\"#;"),
+    (rules::store_paths_outside_layout, "services/blob/src/a.rs", "root.join(\"uploads\")"),
+    (rules::environment_outside_config, "services/auth/src/a.rs", "let a = std::env::var(\"A\");"),
+    (rules::clock_not_by_argument, "services/auth/src/a.rs", "let now = Timestamp::now();"),
+    (rules::randomness_not_by_argument, "services/auth/src/a.rs", "let id = Ulid::new();"),
+    (rules::unbounded_queue, "services/auth/src/a.rs", "let (a, b) = unbounded_channel();"),
+    (rules::untracked_task, "services/auth/src/a.rs", "tokio::spawn(async move {});"),
+    (rules::nothing_to_act_on, "services/auth/src/a.rs", "enum Error { Other(String) }"),
     (rules::file_without_a_subject, "services/auth/src/utils.rs", ""),
     (rules::glob_import, "services/auth/src/a.rs", "use super::*;"),
-    (
-        rules::file_without_purpose,
-        "services/auth/src/a.rs",
-        "use a;\n//! Too late.",
-    ),
-    (
-        rules::bool_parameter,
-        "services/auth/src/a.rs",
-        "fn a(\n    force: bool,\n) {",
-    ),
+    (rules::file_without_purpose, "services/auth/src/a.rs", "use a;\n//! Too late."),
+    (rules::bool_parameter, "services/auth/src/a.rs", "fn a(\n    force: bool,\n) {"),
     (
         rules::secret_in_debug,
         "services/auth/src/a.rs",
@@ -310,10 +190,7 @@ const PLANTED: [(Check, &str, &str); 21] = [
 #[test]
 fn every_rule_finds_what_it_forbids() {
     for (check, path, text) in PLANTED {
-        assert!(
-            !check(&Source::new(path, text)).is_empty(),
-            "not found in {path}: {text}"
-        );
+        assert!(!check(&Source::new(path, text)).is_empty(), "not found in {path}: {text}");
     }
 }
 
@@ -347,10 +224,7 @@ fn code_after_comments_texts_and_tests_is_read() {
     for text in guilty {
         let found = rules::untracked_task(&Source::new("services/auth/src/a.rs", text));
         let last = text.lines().count();
-        assert!(
-            found.iter().any(|finding| finding.line == last),
-            "{found:?} in {text}"
-        );
+        assert!(found.iter().any(|finding| finding.line == last), "{found:?} in {text}");
     }
 }
 
@@ -361,38 +235,18 @@ struct Package {
 
 fn dependencies() -> BTreeMap<String, Package> {
     let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
 
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let package = |package: &serde_json::Value| {
         let manifest = text(&package["manifest_path"]);
-        let path = manifest
-            .strip_prefix(root().to_str().unwrap())
-            .unwrap()
-            .trim_start_matches('/')
-            .to_owned();
-        let uses = package["dependencies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|used| text(&used["name"]))
-            .collect();
+        let path =
+            manifest.strip_prefix(root().to_str().unwrap()).unwrap().trim_start_matches('/').to_owned();
+        let uses =
+            package["dependencies"].as_array().unwrap().iter().map(|used| text(&used["name"])).collect();
         (text(&package["name"]), Package { path, uses })
     };
-    metadata["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(package)
-        .collect()
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
 }

@@ -24,7 +24,8 @@ async fn an_upload_goes_on_at_every_edge_and_replica_in_turn() {
             let request = raw.request(Method::PATCH, "team/app", &location).await;
             let range = format!("{first}-{}", first + chunk.len() - 1);
             let answer =
-                read(request.header(header::CONTENT_RANGE, range).body(chunk.to_vec()).send().await.unwrap()).await;
+                read(request.header(header::CONTENT_RANGE, range).body(chunk.to_vec()).send().await.unwrap())
+                    .await;
             let answer = answer.expect(202);
             assert_eq!(answer.header("range"), format!("0-{}", first + chunk.len() - 1));
         }
@@ -95,7 +96,9 @@ async fn a_blob_is_mounted_from_a_repository_that_the_token_may_pull_and_from_no
         assert!(unasked.header("location").contains("/v2/team/into/blobs/uploads/"));
 
         let token = raw.token(&["repository:team/into:pull,push", "repository:team/from:pull"]).await;
-        let mounted = read(raw.anonymous(Method::POST, &path).bearer_auth(token).send().await.unwrap()).await.expect(201);
+        let mounted = read(raw.anonymous(Method::POST, &path).bearer_auth(token).send().await.unwrap())
+            .await
+            .expect(201);
         assert_eq!(mounted.header("docker-content-digest"), digest.to_string());
         assert_eq!(raw.blob("team/into", &digest).await.expect(200).body, bytes);
     }
@@ -145,7 +148,9 @@ async fn tags_are_listed_page_by_page_in_order() {
         let mut next = "/v2/team/app/tags/list?n=2".to_owned();
         loop {
             let page = raw.send(Method::GET, "team/app", &next).await.expect(200);
-            seen.extend(page.json()["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()));
+            seen.extend(
+                page.json()["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()),
+            );
             let Some(link) = page.header("link").strip_prefix('<') else { break };
             let (target, relation) = link.split_once('>').unwrap();
             assert_eq!(relation.trim_start_matches([';', ' ']), "rel=\"next\"");

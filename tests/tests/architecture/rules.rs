@@ -17,24 +17,18 @@ pub(crate) fn wire_types_outside_proto(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     words(source, |word| {
-        ["tonic", "prost"]
-            .iter()
-            .any(|name| word == *name || word.starts_with(&format!("{name}_")))
+        ["tonic", "prost"].iter().any(|name| word == *name || word.starts_with(&format!("{name}_")))
     })
 }
 
 /// Rule 2, second half: these services know neither HTTP nor the edge's framework.
 pub(crate) fn http_in_inner_services(source: &Source) -> Vec<Finding> {
-    let inner = ["auth", "metadata", "blob"]
-        .iter()
-        .any(|name| source.path.starts_with(&format!("services/{name}/")));
+    let inner =
+        ["auth", "metadata", "blob"].iter().any(|name| source.path.starts_with(&format!("services/{name}/")));
     if !inner {
         return Vec::new();
     }
-    tokens(
-        source,
-        &["axum", "hyper", "http::", "http_body", "reqwest", "tower_http"],
-    )
+    tokens(source, &["axum", "hyper", "http::", "http_body", "reqwest", "tower_http"])
 }
 
 /// Rule 3.
@@ -42,24 +36,8 @@ pub(crate) fn impure_vocabulary(source: &Source) -> Vec<Finding> {
     if !source.path.starts_with("crates/oci/src/") {
         return Vec::new();
     }
-    let effects = [
-        "std::fs",
-        "std::net",
-        "std::io",
-        "std::env",
-        "std::process",
-        "std::thread",
-    ];
-    let clocks = [
-        "SystemTime",
-        "Instant",
-        "jiff",
-        "async",
-        "tokio",
-        "tracing",
-        "println!",
-        "eprintln!",
-    ];
+    let effects = ["std::fs", "std::net", "std::io", "std::env", "std::process", "std::thread"];
+    let clocks = ["SystemTime", "Instant", "jiff", "async", "tokio", "tracing", "println!", "eprintln!"];
     let randomness = ["rand", "new_v4", "now_v7"];
     tokens(source, &[effects.as_slice(), &clocks, &randomness].concat())
 }
@@ -117,10 +95,7 @@ pub(crate) fn store_paths_outside_layout(source: &Source) -> Vec<Finding> {
     let named = |text: &String| text.chars().any(char::is_alphabetic) && !text.contains(' ');
     joins
         .filter_map(|(line, content)| Some((line, content.literals.iter().find(|text| named(text))?)))
-        .map(|(line, text)| Finding {
-            line,
-            found: format!("{text:?}"),
-        })
+        .map(|(line, text)| Finding { line, found: format!("{text:?}") })
         .collect()
 }
 
@@ -131,17 +106,7 @@ pub(crate) fn environment_outside_config(source: &Source) -> Vec<Finding> {
     if !source.is_product() || home {
         return Vec::new();
     }
-    tokens(
-        source,
-        &[
-            "env::var",
-            "env::vars",
-            "env::var_os",
-            "env::args",
-            "env::set_var",
-            "std::env",
-        ],
-    )
+    tokens(source, &["env::var", "env::vars", "env::var_os", "env::args", "env::set_var", "std::env"])
 }
 
 /// Rule 6, time. The layers of service-kit measure durations of requests; nothing decides by them.
@@ -150,16 +115,7 @@ pub(crate) fn clock_not_by_argument(source: &Source) -> Vec<Finding> {
     if !source.is_product() || homes.iter().any(|home| source.path.starts_with(home)) {
         return Vec::new();
     }
-    tokens(
-        source,
-        &[
-            "SystemTime::now",
-            "Instant::now",
-            "Timestamp::now",
-            "Zoned::now",
-            "UNIX_EPOCH.elapsed",
-        ],
-    )
+    tokens(source, &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "UNIX_EPOCH.elapsed"])
 }
 
 /// Rule 6, randomness.
@@ -167,22 +123,8 @@ pub(crate) fn randomness_not_by_argument(source: &Source) -> Vec<Finding> {
     if !source.is_product() || source.path.starts_with("crates/service-kit/src/random") {
         return Vec::new();
     }
-    let sources = [
-        "rand::rng",
-        "rand::random",
-        "thread_rng",
-        "OsRng",
-        "SysRng",
-        "SystemRandom",
-    ];
-    let ids = [
-        "Ulid::new",
-        "Ulid::generate",
-        "new_v4",
-        "now_v7",
-        "from_entropy",
-        "from_os_rng",
-    ];
+    let sources = ["rand::rng", "rand::random", "thread_rng", "OsRng", "SysRng", "SystemRandom"];
+    let ids = ["Ulid::new", "Ulid::generate", "new_v4", "now_v7", "from_entropy", "from_os_rng"];
     tokens(source, &[sources.as_slice(), &ids].concat())
 }
 
@@ -191,10 +133,7 @@ pub(crate) fn unbounded_queue(source: &Source) -> Vec<Finding> {
     if !source.is_product() {
         return Vec::new();
     }
-    tokens(
-        source,
-        &["unbounded_channel", "mpsc::unbounded", "mpsc::channel()"],
-    )
+    tokens(source, &["unbounded_channel", "mpsc::unbounded", "mpsc::channel()"])
 }
 
 /// Rule 8: a task belongs to a `JoinSet` or a `TaskTracker`, or its handle is kept and awaited.
@@ -211,24 +150,16 @@ pub(crate) fn nothing_to_act_on(source: &Source) -> Vec<Finding> {
     if !source.is_product() {
         return Vec::new();
     }
-    tokens(
-        source,
-        &["Other(String)", "Other(Box<", "todo!", "unimplemented!", "anyhow"],
-    )
+    tokens(source, &["Other(String)", "Other(Box<", "todo!", "unimplemented!", "anyhow"])
 }
 
 /// Rule 10, names.
 pub(crate) fn file_without_a_subject(source: &Source) -> Vec<Finding> {
-    let forbidden = [
-        "utils", "util", "common", "helpers", "helper", "misc", "manager", "mod",
-    ];
+    let forbidden = ["utils", "util", "common", "helpers", "helper", "misc", "manager", "mod"];
     let parts = source.path.split('/').map(|part| part.trim_end_matches(".rs"));
     parts
         .filter(|part| forbidden.contains(part))
-        .map(|part| Finding {
-            line: 1,
-            found: part.to_owned(),
-        })
+        .map(|part| Finding { line: 1, found: part.to_owned() })
         .collect()
 }
 
@@ -242,27 +173,16 @@ pub(crate) fn long_file(source: &Source) -> Vec<Finding> {
     let limit = if is_test_file(&source.path) { 600 } else { 400 };
     let lines = source.text.lines().count();
     let long = lines > limit;
-    long.then(|| Finding {
-        line: limit + 1,
-        found: format!("{lines} lines, {limit} allowed"),
-    })
-    .into_iter()
-    .collect()
+    long.then(|| Finding { line: limit + 1, found: format!("{lines} lines, {limit} allowed") })
+        .into_iter()
+        .collect()
 }
 
 /// STYLE.md: each file says what it is for, in at most six lines.
 pub(crate) fn file_without_purpose(source: &Source) -> Vec<Finding> {
-    match source
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .count()
-    {
+    match source.text.lines().take_while(|line| line.starts_with("//!")).count() {
         1..=6 => Vec::new(),
-        lines => vec![Finding {
-            line: 1,
-            found: format!("{lines} lines of //!"),
-        }],
+        lines => vec![Finding { line: 1, found: format!("{lines} lines of //!") }],
     }
 }
 
@@ -283,10 +203,7 @@ pub(crate) fn bool_parameter(source: &Source) -> Vec<Finding> {
         text.push_str(&content.code);
         let ends = content.code.trim_end().ends_with(['{', '}', ';']);
         if ends && (text.contains(": bool,") || text.contains(": bool)")) {
-            findings.push(Finding {
-                line: *began,
-                found: text.trim().to_owned(),
-            });
+            findings.push(Finding { line: *began, found: text.trim().to_owned() });
         }
         if ends {
             signature = None;
@@ -315,10 +232,7 @@ pub(crate) fn secret_in_debug(source: &Source) -> Vec<Finding> {
             _ => Item::Outside,
         };
         if matches!(item, Item::Fields) && is_plain_secret(code) {
-            findings.push(Finding {
-                line,
-                found: code.to_owned(),
-            });
+            findings.push(Finding { line, found: code.to_owned() });
         }
     }
     findings
@@ -338,48 +252,26 @@ fn is_plain_secret(field: &str) -> bool {
     let secret = ["password", "secret", "token"]
         .iter()
         .any(|word| name == *word || name.ends_with(&format!("_{word}")));
-    let kind = kind
-        .trim()
-        .trim_start_matches("Option<")
-        .trim_start_matches("Vec<");
+    let kind = kind.trim().trim_start_matches("Option<").trim_start_matches("Vec<");
     secret && (kind.starts_with("String") || kind.starts_with("Arc<str>") || kind.starts_with("Box<str>"))
 }
 
 fn tokens(source: &Source, forbidden: &[&str]) -> Vec<Finding> {
-    let found = |code: &str| {
-        forbidden
-            .iter()
-            .find(|token| has_token(code, token))
-            .map(|&token| token.to_owned())
-    };
-    let lines = source
-        .shipped()
-        .filter_map(|(line, content)| Some((line, found(&content.code)?)));
+    let found =
+        |code: &str| forbidden.iter().find(|token| has_token(code, token)).map(|&token| token.to_owned());
+    let lines = source.shipped().filter_map(|(line, content)| Some((line, found(&content.code)?)));
     lines.map(|(line, found)| Finding { line, found }).collect()
 }
 
 fn words(source: &Source, forbidden: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let found = |code: &str| {
-        code.split(|c| !is_word(c))
-            .find(|word| forbidden(word))
-            .map(str::to_owned)
-    };
-    let lines = source
-        .shipped()
-        .filter_map(|(line, content)| Some((line, found(&content.code)?)));
+    let found = |code: &str| code.split(|c| !is_word(c)).find(|word| forbidden(word)).map(str::to_owned);
+    let lines = source.shipped().filter_map(|(line, content)| Some((line, found(&content.code)?)));
     lines.map(|(line, found)| Finding { line, found }).collect()
 }
 
 fn literals(source: &Source, forbidden: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let found = |texts: &[String]| {
-        texts
-            .iter()
-            .find(|text| forbidden(text))
-            .map(|text| format!("{text:?}"))
-    };
-    let lines = source
-        .shipped()
-        .filter_map(|(line, content)| Some((line, found(&content.literals)?)));
+    let found = |texts: &[String]| texts.iter().find(|text| forbidden(text)).map(|text| format!("{text:?}"));
+    let lines = source.shipped().filter_map(|(line, content)| Some((line, found(&content.literals)?)));
     lines.map(|(line, found)| Finding { line, found }).collect()
 }
 

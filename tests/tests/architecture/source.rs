@@ -29,36 +29,23 @@ impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let mut lines = Lexer::new(text).run();
         mark_tests(&mut lines, is_test_file(path));
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            lines,
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), lines }
     }
 
     /// Line numbers and lines of what users run.
     pub(crate) fn shipped(&self) -> impl Iterator<Item = (usize, &Line)> {
-        self.lines
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| !line.test)
-            .map(|(at, line)| (at + 1, line))
+        self.lines.iter().enumerate().filter(|(_, line)| !line.test).map(|(at, line)| (at + 1, line))
     }
 
     /// Belongs to a library or service, rather than to `tests` or `bench`.
     pub(crate) fn is_product(&self) -> bool {
-        ["crates/", "services/", "proto/"]
-            .iter()
-            .any(|root| self.path.starts_with(root))
+        ["crates/", "services/", "proto/"].iter().any(|root| self.path.starts_with(root))
     }
 }
 
 /// Where Cargo.lock is.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
 /// Every Rust file of the workspace; generated code is in the target directory and not among them.
@@ -68,18 +55,10 @@ pub(crate) fn workspace() -> Vec<Source> {
     for member in ["crates", "services", "proto", "tests", "bench"] {
         collect(&root.join(member), &mut files);
     }
-    assert!(
-        files.len() > 20,
-        "only {} files under {}",
-        files.len(),
-        root.display()
-    );
+    assert!(files.len() > 20, "only {} files under {}", files.len(), root.display());
 
     let relative = |file: &PathBuf| file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-    files
-        .iter()
-        .map(|file| Source::new(&relative(file), &fs::read_to_string(file).unwrap()))
-        .collect()
+    files.iter().map(|file| Source::new(&relative(file), &fs::read_to_string(file).unwrap())).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -138,11 +117,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.chars().peekable(),
-            previous: '\n',
-            lines: vec![Line::default()],
-        }
+        Self { rest: text.chars().peekable(), previous: '\n', lines: vec![Line::default()] }
     }
 
     fn run(mut self) -> Vec<Line> {
@@ -198,15 +173,9 @@ impl<'a> Lexer<'a> {
     /// `r"…"`, `r#"…"#`, `b"…"`, `br"…"`, `c"…"`, `b'…'`, or a word that only begins like one.
     fn prefixed(&mut self, first: char) {
         let ahead: String = self.rest.clone().take(20).collect();
-        let raw = if first == 'r' {
-            Some(ahead.as_str())
-        } else {
-            ahead.strip_prefix('r')
-        };
+        let raw = if first == 'r' { Some(ahead.as_str()) } else { ahead.strip_prefix('r') };
         let hashes = raw.map(|raw| raw.chars().take_while(|&character| character == '#').count());
-        let opens = raw
-            .zip(hashes)
-            .is_some_and(|(raw, hashes)| raw[hashes..].starts_with('"'));
+        let opens = raw.zip(hashes).is_some_and(|(raw, hashes)| raw[hashes..].starts_with('"'));
         if let (true, Some(hashes)) = (opens, hashes) {
             let skip = hashes + if first == 'r' { 1 } else { 2 };
             self.rest.by_ref().take(skip).for_each(drop);
@@ -231,8 +200,7 @@ impl<'a> Lexer<'a> {
                 break;
             }
         }
-        self.lines
-            .resize_with(at + 1 + content.matches('\n').count(), Line::default);
+        self.lines.resize_with(at + 1 + content.matches('\n').count(), Line::default);
         self.lines[at].literals.push(content);
     }
 

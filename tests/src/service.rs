@@ -1,0 +1,140 @@
+//! The processes of a hub: their names, addresses and configurations.
+
+use std::{net::SocketAddr, path::Path};
+
+use crate::{Topology, address};
+
+/// A process of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// All of it in one.
+    Bucket,
+    /// The metadata service.
+    Metadata,
+    /// The auth service.
+    Auth,
+    /// A replica of the blob service.
+    Blob1,
+    /// Another, over the same directory.
+    Blob2,
+    /// An edge that calls the first replica.
+    Edge1,
+    /// An edge that calls the second.
+    Edge2,
+    /// The web UI.
+    Ui,
+}
+
+const SERVICE_TOKEN: &str = "service token of a test hub";
+const GRANT_SECRET: &str = "grant secret of a test hub";
+const KEY_SECRET: &str = "key secret of a test hub";
+
+impl Service {
+    /// The processes of a hub, each after those that it needs.
+    pub fn all(topology: Topology) -> &'static [Self] {
+        match topology {
+            Topology::OneProcess => &[Self::Bucket],
+            Topology::FiveServices => {
+                &[Self::Metadata, Self::Auth, Self::Blob1, Self::Blob2, Self::Edge1, Self::Edge2, Self::Ui]
+            }
+        }
+    }
+
+    /// Whether clients talk to it.
+    pub fn is_edge(self) -> bool {
+        matches!(self, Self::Bucket | Self::Edge1 | Self::Edge2)
+    }
+
+    /// Whether it has a gRPC port.
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Self::Metadata | Self::Auth | Self::Blob1 | Self::Blob2)
+    }
+
+    /// A name for its log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bucket => "bucket",
+            Self::Metadata => "metadata",
+            Self::Auth => "auth",
+            Self::Blob1 => "blob-1",
+            Self::Blob2 => "blob-2",
+            Self::Edge1 => "edge-1",
+            Self::Edge2 => "edge-2",
+            Self::Ui => "ui",
+        }
+    }
+
+    /// The binary that it runs.
+    pub fn binary(self) -> &'static str {
+        match self {
+            Self::Bucket => "bucket",
+            Self::Metadata => "metadata",
+            Self::Auth => "auth",
+            Self::Blob1 | Self::Blob2 => "blob",
+            Self::Edge1 | Self::Edge2 => "registry-api",
+            Self::Ui => "ui",
+        }
+    }
+
+    /// Where it does its work.
+    pub fn listens_at(self) -> SocketAddr {
+        address::with_port(match self {
+            Self::Bucket | Self::Edge1 => 9911,
+            Self::Edge2 => 9921,
+            Self::Ui => 9931,
+            Self::Metadata => 7001,
+            Self::Auth => 7002,
+            Self::Blob1 => 7003,
+            Self::Blob2 => 7004,
+        })
+    }
+
+    /// Where it answers probes.
+    pub fn admin_at(self) -> SocketAddr {
+        let own = self.listens_at();
+        SocketAddr::new(own.ip(), own.port() + 1_000)
+    }
+
+    /// What every caller of its gRPC port must know.
+    pub fn token() -> &'static str {
+        SERVICE_TOKEN
+    }
+
+    /// Its configuration file.
+    pub fn configuration(self, data: &Path) -> String {
+        let admin = format!("[admin]\nlisten = \"{}\"\n", self.admin_at());
+        let data = data.display();
+        let grpc =
+            format!("[grpc]\nlisten = \"{}\"\nservice_token = \"{SERVICE_TOKEN}\"\n", self.listens_at());
+        let own = match self {
+            Self::Bucket => "[password]\nmemory_kib = 64\niterations = 1\n".to_owned(),
+            Self::Metadata => {
+                format!(
+                    "{grpc}[metadata]\ndirectory = \"{data}/metadata\"\ngrant_secret = \"{GRANT_SECRET}\"\n"
+                )
+            }
+            Self::Auth => format!(
+                "{grpc}{}[auth]\nkey_secret = \"{KEY_SECRET}\"\n[auth.password]\nmemory_kib = 64\niterations = 1\n",
+                client("metadata", Self::Metadata)
+            ),
+            Self::Blob1 | Self::Blob2 => {
+                format!("{grpc}[blob]\ndirectory = \"{data}/blobs\"\ngrant_secret = \"{GRANT_SECRET}\"\n")
+            }
+            Self::Edge1 | Self::Edge2 => {
+                let replica = if self == Self::Edge1 { Self::Blob1 } else { Self::Blob2 };
+                let upstream =
+                    [client("auth", Self::Auth), client("metadata", Self::Metadata), client("blob", replica)];
+                format!("listen = \"{}\"\n{}", self.listens_at(), upstream.concat())
+            }
+            Self::Ui => {
+                let upstream = [client("auth", Self::Auth), client("metadata", Self::Metadata)];
+                format!("listen = \"{}\"\n{}", self.listens_at(), upstream.concat())
+            }
+        };
+        own + &admin
+    }
+}
+
+fn client(name: &str, service: Service) -> String {
+    format!("[{name}]\nurls = [\"http://{}\"]\nservice_token = \"{SERVICE_TOKEN}\"\n", service.listens_at())
+}

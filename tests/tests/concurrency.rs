@@ -1,0 +1,165 @@
+//! Several clients at once, and clients that go away.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use reqwest::{Body, Method, StatusCode, header};
+use tests::{
+    Hub, Topology, image,
+    raw::{Raw, read},
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+#[tokio::test]
+async fn of_two_writers_at_one_offset_on_two_replicas_one_counts() {
+    let hub = Hub::start(Topology::FiveServices);
+    let raws = hub.raws();
+    for round in 0..8 {
+        let location = raws[0].start("team/app").await;
+        let bytes = [image::noise(2 * round, 400_000), image::noise(2 * round + 1, 500_000)];
+
+        let (one, two) = tokio::join!(
+            raws[0].patch("team/app", &location, bytes[0].clone()),
+            raws[1].patch("team/app", &location, bytes[1].clone()),
+        );
+        // Both may count if one came wholly after the other: without Content-Range a PATCH appends.
+        let expected = match (one.status.as_u16(), two.status.as_u16()) {
+            (202, 416) => bytes[0].clone(),
+            (416, 202) => bytes[1].clone(),
+            (202, 202) if one.header("range") == "0-399999" => bytes.concat(),
+            (202, 202) => [&bytes[1][..], &bytes[0]].concat(),
+            other => panic!("{other:?}"),
+        };
+
+        for refused in
+            [&one, &two].into_iter().filter(|answer| answer.status == StatusCode::RANGE_NOT_SATISFIABLE)
+        {
+            assert!(refused.header("location").contains("/blobs/uploads/"), "{refused:?}");
+            assert_eq!(refused.header("range"), format!("0-{}", expected.len() - 1));
+        }
+        let digest = image::digest(&expected);
+        let wrong = image::digest(b"what the other one wanted");
+        let _ = raws[1].put("team/app", &location, &wrong, "").await.expect_error(400, "DIGEST_INVALID");
+        let _ = raws[0].put("team/app", &location, &digest, "").await.expect(201);
+        assert_eq!(raws[1].blob("team/app", &digest).await.expect(200).body, expected);
+    }
+}
+
+#[tokio::test]
+async fn many_push_one_blob_and_many_tags_at_once() {
+    for topology in [Topology::OneProcess, Topology::FiveServices] {
+        let hub = Hub::start(topology);
+        let raws = hub.raws();
+        let layer = image::noise(1, 1 << 20);
+
+        let pushes = (0..16).map(|number| {
+            let raw = &raws[number % raws.len()];
+            let (layer, tag) = (&layer, format!("v{number:02}"));
+            async move { raw.push_image("team/app", &tag, layer).await }
+        });
+        join_all(pushes).await;
+
+        let tags = raws[0].send(Method::GET, "team/app", "/v2/team/app/tags/list").await.expect(200);
+        assert_eq!(tags.json()["tags"].as_array().unwrap().len(), 16, "{topology:?}");
+        assert_eq!(raws[0].blob("team/app", &image::digest(&layer)).await.expect(200).body, layer);
+    }
+}
+
+#[tokio::test]
+async fn what_arrived_of_a_patch_that_was_cut_short_is_kept() {
+    for topology in [Topology::OneProcess, Topology::FiveServices] {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let bytes = image::noise(1, 2 << 20);
+        let location = raw.start("team/app").await;
+
+        cut_short(&raw, &location, &bytes[..1 << 20], bytes.len()).await;
+
+        // The answer to the next request waits for nothing, so ask until the flushed bytes are recorded.
+        let mut received = 0;
+        for _ in 0..1_000 {
+            let status = raw.send(Method::GET, "team/app", &location).await.expect(204);
+            received = status.header("range").strip_prefix("0-").unwrap().parse::<usize>().unwrap();
+            if received > 0 {
+                break;
+            }
+        }
+        assert_eq!(received + 1, 1 << 20, "{topology:?}");
+        let _ = raw.patch("team/app", &location, bytes[1 << 20..].to_vec()).await.expect(202);
+        let digest = image::digest(&bytes);
+        let _ = raw.put("team/app", &location, &digest, "").await.expect(201);
+        assert_eq!(raw.blob("team/app", &digest).await.expect(200).body, bytes);
+    }
+}
+
+/// Announces `length` bytes, sends fewer, and closes its side of the connection.
+async fn cut_short(raw: &Raw, location: &str, bytes: &[u8], length: usize) {
+    let host = raw.base().strip_prefix("http://").unwrap();
+    let token = raw.token(&["repository:team/app:pull,push"]).await;
+    let path = location.strip_prefix(raw.base()).unwrap_or(location);
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let mut connection = tokio::net::TcpStream::connect(host).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(bytes).await.unwrap();
+    connection.shutdown().await.unwrap();
+    // To its end, so that what was sent has been read by then.
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer).await;
+}
+
+#[tokio::test]
+async fn a_chunk_out_of_order_is_refused_and_the_session_lives_on() {
+    for topology in [Topology::OneProcess, Topology::FiveServices] {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let bytes = image::noise(1, 300_000);
+        let location = raw.start("team/app").await;
+        let _ = raw.patch("team/app", &location, bytes[..100_000].to_vec()).await.expect(202);
+
+        for range in ["200000-299999", "0-99999", "99999-199999"] {
+            let request = raw.request(Method::PATCH, "team/app", &location).await;
+            let request = request.header(header::CONTENT_RANGE, range).body(bytes[..100_000].to_vec());
+            let refused = read(request.send().await.unwrap()).await.expect(416);
+            assert_eq!(refused.header("range"), "0-99999");
+            assert!(refused.header("location").contains("/blobs/uploads/"));
+        }
+        let _ = raw.patch("team/app", &location, bytes[100_000..200_000].to_vec()).await.expect(202);
+        let digest = image::digest(&bytes);
+        let _ = raw.put("team/app", &location, &digest, bytes[200_000..].to_vec()).await.expect(201);
+        assert_eq!(raw.blob("team/app", &digest).await.expect(200).body, bytes);
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_the_hub_takes_are_told_to_come_back() {
+    let options = tests::hub::Options {
+        environment: vec![("BUCKET_HTTP__MAX_IN_FLIGHT".to_owned(), "1".to_owned())],
+        ..Default::default()
+    };
+    let hub = Hub::start_with(Topology::OneProcess, options);
+    let raw = hub.raw();
+    let location = raw.start("team/app").await;
+    let request = raw.request(Method::PATCH, "team/app", &location).await;
+
+    // A body that is fed from here holds the only place until it ends.
+    let (feed, pieces) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let body = Body::wrap_stream(futures_util::stream::unfold(pieces, async |mut pieces| {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    }));
+    let patch = tokio::spawn(request.body(body).send());
+    feed.send(Ok(Bytes::from_static(b"first"))).await.unwrap();
+    feed.send(Ok(Bytes::from_static(b"second"))).await.unwrap();
+
+    let mut refused = read(raw.anonymous(Method::GET, "/v2/").send().await.unwrap()).await;
+    while refused.status == StatusCode::UNAUTHORIZED {
+        // Let in before the upload was.
+        refused = read(raw.anonymous(Method::GET, "/v2/").send().await.unwrap()).await;
+    }
+    let refused = refused.expect_error(503, "UNAVAILABLE");
+    assert_eq!(refused.header("retry-after"), "1");
+
+    drop(feed);
+    assert_eq!(patch.await.unwrap().unwrap().status(), 202);
+    let _ = read(raw.anonymous(Method::GET, "/v2/").send().await.unwrap()).await.expect(401);
+}

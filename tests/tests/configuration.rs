@@ -1,0 +1,53 @@
+//! The configuration files that the project ships are read by the services they are for, every key of them;
+//! and what is commented out there has no default that is said to be one.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use service_kit::config::{ConfigError, Prefix, load};
+
+fn shipped(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/config")).join(name)
+}
+
+fn read<T: DeserializeOwned>(name: &str, environment: &[(&str, &str)]) -> Result<T, ConfigError> {
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    load(Prefix::default(), Some(&shipped(name)), environment)
+}
+
+#[test]
+fn each_service_reads_the_file_that_is_shipped_for_it() {
+    read::<all_in_one::config::Settings>("bucket.toml", &[]).unwrap();
+    read::<metadata::config::Settings>("metadata.toml", &[]).unwrap();
+    read::<blob::config::Settings>("blob.toml", &[]).unwrap();
+    read::<auth::config::Settings>("auth.toml", &[]).unwrap();
+    read::<registry_api::config::Settings>("registry-api.toml", &[]).unwrap();
+    read::<ui::config::Settings>("ui.toml", &[]).unwrap();
+}
+
+#[test]
+fn the_file_shipped_for_one_process_says_its_defaults() {
+    let shipped: all_in_one::config::Settings = read("bucket.toml", &[]).unwrap();
+    let default = all_in_one::config::Settings::default();
+    assert_eq!(format!("{shipped:?}"), format!("{default:?}"));
+}
+
+#[test]
+fn what_is_commented_out_is_a_key_too() {
+    for (name, key, value) in [
+        ("bucket.toml", "BUCKET_REGISTRY__EXTERNAL_URL", "https://hub.example.com"),
+        ("bucket.toml", "BUCKET_UI__REGISTRY", "hub.example.com"),
+        ("bucket.toml", "BUCKET_ADMIN__LISTEN", "127.0.0.1:9912"),
+        ("bucket.toml", "BUCKET_DATA", "/var/lib/bucket"),
+        ("bucket.toml", "BUCKET_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+    ] {
+        read::<all_in_one::config::Settings>(name, &[(key, value)]).unwrap();
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let unknown = [("BUCKET_REGISTRY__EXTERNAL_URI", "https://hub.example.com")];
+    let error = read::<all_in_one::config::Settings>("bucket.toml", &unknown).unwrap_err().to_string();
+    assert!(error.contains("external_uri") && error.contains("BUCKET_REGISTRY__EXTERNAL_URI"), "{error}");
+}
