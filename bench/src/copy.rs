@@ -46,27 +46,20 @@ pub(crate) fn measure(size_bytes: u64, dir: &Path) -> io::Result<Measured> {
     drop(socket);
     sender.wait()?;
 
-    Ok(Measured {
-        elapsed,
-        cpu: cpu_after.saturating_sub(cpu_before),
-        digest: stored?,
-    })
+    Ok(Measured { elapsed, cpu: cpu_after.saturating_sub(cpu_before), digest: stored? })
 }
 
 fn spawn_sender(listener: &TcpListener, size_bytes: u64) -> io::Result<Child> {
     let address = listener.local_addr()?;
     let program = std::env::current_exe()?;
-    Command::new(program)
-        .args(["send", &address.to_string(), &size_bytes.to_string()])
-        .spawn()
+    Command::new(program).args(["send", &address.to_string(), &size_bytes.to_string()]).spawn()
 }
 
 /// Sends `size_bytes` bytes that do not compress to nothing, as fast as the socket takes them.
 pub(crate) fn send(address: SocketAddr, size_bytes: u64) -> io::Result<()> {
     let mut socket = TcpStream::connect(address)?;
-    let block: Vec<u8> = (0..BUFFER)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
-        .collect();
+    let block: Vec<u8> =
+        (0..BUFFER).map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
     let mut left = size_bytes;
     while left > 0 {
         let length = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
@@ -101,15 +94,10 @@ fn receive(
     to_hasher: &SyncSender<Arc<Vec<u8>>>,
     empty: &Receiver<Arc<Vec<u8>>>,
 ) -> io::Result<()> {
-    let mut spare: Vec<_> = (0..BUFFERS)
-        .map(|_| Arc::new(Vec::with_capacity(BUFFER)))
-        .collect();
+    let mut spare: Vec<_> = (0..BUFFERS).map(|_| Arc::new(Vec::with_capacity(BUFFER))).collect();
     let mut received = 0;
     while received < size_bytes {
-        let mut buffer = spare
-            .pop()
-            .or_else(|| empty.recv().ok())
-            .ok_or_else(hasher_ended)?;
+        let mut buffer = spare.pop().or_else(|| empty.recv().ok()).ok_or_else(hasher_ended)?;
         // The hasher is done with a buffer that it gave back, and so is the write below.
         let bytes = Arc::get_mut(&mut buffer).ok_or_else(hasher_ended)?;
         bytes.clear();
@@ -132,10 +120,7 @@ fn hash(filled: &Receiver<Arc<Vec<u8>>>, give_back: &SyncSender<Arc<Vec<u8>>>) -
         hasher.update(buffer.as_slice());
         let _ = give_back.send(buffer);
     }
-    hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn hasher_ended() -> io::Error {
@@ -147,11 +132,7 @@ fn cpu_time() -> io::Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // Fields 14 and 15, in hundredths of a second on every Linux; the name in field 2 may hold spaces.
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     Ok(Duration::from_millis(ticks * 10))
 }

@@ -42,10 +42,7 @@ fn report(size_bytes: u64, took: &copy::Measured) {
     let gib = size_bytes as f64 / f64::from(1 << 30);
     let rate = size_bytes as f64 / 1e6 / seconds;
     let cpu = took.cpu.as_secs_f64() / gib;
-    println!(
-        "copy: {size_bytes} bytes in {seconds:.2} s, sha256:{}",
-        took.digest
-    );
+    println!("copy: {size_bytes} bytes in {seconds:.2} s, sha256:{}", took.digest);
     println!("{rate:.0} MB/s, {cpu:.2} CPU seconds per GiB");
 }
 
@@ -58,10 +55,6 @@ fn bytes(text: &str) -> Result<u64, String> {
         "GiB" => 30,
         other => return Err(format!("unknown unit {other}: use KiB, MiB or GiB")),
     };
-    let count: u64 = digits
-        .parse()
-        .map_err(|_| format!("not a number of bytes: {text}"))?;
-    count
-        .checked_mul(1 << shift)
-        .ok_or_else(|| format!("too large: {text}"))
+    let count: u64 = digits.parse().map_err(|_| format!("not a number of bytes: {text}"))?;
+    count.checked_mul(1 << shift).ok_or_else(|| format!("too large: {text}"))
 }
