@@ -31,7 +31,6 @@ async fn malformed_names_tags_and_digests_are_refused() {
         let upper = format!("sha256:{}", "A".repeat(64));
         for (path, status, code) in [
             ("/v2/UPPER/tags/list".to_owned(), 400, "NAME_INVALID"),
-            ("/v2/a/../b/tags/list".to_owned(), 404, "NAME_UNKNOWN"),
             (format!("/v2/{}/tags/list", "a".repeat(300)), 400, "NAME_INVALID"),
             (format!("/v2/team/app/blobs/{short}"), 400, "DIGEST_INVALID"),
             (format!("/v2/team/app/blobs/{upper}"), 400, "DIGEST_INVALID"),
@@ -40,16 +39,8 @@ async fn malformed_names_tags_and_digests_are_refused() {
             ("/v2/team/app/tags/list?n=many".to_owned(), 400, "PAGINATION_NUMBER_INVALID"),
             ("/v2/team/none/tags/list".to_owned(), 404, "NAME_UNKNOWN"),
         ] {
-            let answer = raw.send(Method::GET, "team/app", &path).await;
-            // The client folds `..` into the path before it sends it.
-            if !path.contains("..") {
-                let answer = if path.contains("team/none") {
-                    raw.send(Method::GET, "team/none", &path).await
-                } else {
-                    answer
-                };
-                let _ = answer.expect_error(status, code);
-            }
+            let repository = if path.contains("team/none") { "team/none" } else { "team/app" };
+            let _ = raw.send(Method::GET, repository, &path).await.expect_error(status, code);
         }
         still_works(&mut hub, 1).await;
     }

@@ -147,3 +147,18 @@ async fn a_browser_at_nginx_sees_the_hub() {
     let text = String::from_utf8_lossy(&page.body);
     assert!(text.to_lowercase().contains("<!doctype html>") && text.contains("team/app"), "{text}");
 }
+
+#[tokio::test]
+async fn an_upload_that_is_refused_early_sees_why_and_not_an_error_of_nginx() {
+    let hub = Hub::start(Topology::OneProcess);
+    let nginx = Nginx::start(hub.edges()[0]);
+    let raw = raw(&nginx);
+    let bytes = image::noise(15, 8 << 20);
+    let path = format!("/v2/team/app/blobs/uploads/?digest={}", image::digest(&bytes));
+
+    // Again and again: without care it is a race, which the answer loses now and then.
+    for _ in 0..10 {
+        let request = raw.anonymous(Method::POST, &path).body(bytes.clone());
+        let _ = read(request.send().await.unwrap()).await.expect_error(401, "UNAUTHORIZED");
+    }
+}
