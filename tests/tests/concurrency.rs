@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use reqwest::{Body, Method, StatusCode, header};
 use tests::{
-    Hub, Topology, image,
+    Hub, Service, Topology, image,
     raw::{Answer, Raw, read},
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -176,4 +176,28 @@ async fn more_requests_than_the_hub_takes_are_told_to_come_back() {
     drop(feed);
     let _ = patch.await.unwrap().expect(202);
     let _ = read(raw.anonymous(Method::GET, "/v2/").send().await.unwrap()).await.expect(401);
+}
+
+#[tokio::test]
+async fn any_service_may_be_killed_while_a_body_flows() {
+    let mut hub = Hub::start(Topology::FiveServices);
+    for (seed, service) in (0..).zip([Service::Edge1, Service::Blob1, Service::Metadata, Service::Auth]) {
+        let layer = image::noise(seed, LARGER_THAN_BUFFERS);
+        let location = hub.raw().start("team/app").await;
+        let (pieces, patch) = fed(&hub.raw(), &location).await;
+        feed(&pieces, &layer).await;
+
+        hub.kill(service);
+        drop(pieces);
+        // A broken connection, an error, or success where the killed one was not needed any more.
+        let _ = patch.await;
+        hub.start_service(service);
+
+        let raw = hub.raw();
+        let half = raw.blob("team/app", &image::digest(&layer)).await;
+        assert_eq!(half.status, StatusCode::NOT_FOUND, "{service:?}");
+        let manifest = raw.push_image("team/app", "v1", &layer).await;
+        assert_eq!(raw.manifest("team/app", "v1").await.expect(200).body, manifest);
+        assert_eq!(raw.blob("team/app", &image::digest(&layer)).await.expect(200).body, layer, "{service:?}");
+    }
 }

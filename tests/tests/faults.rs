@@ -283,3 +283,25 @@ async fn auth_can_be_killed_and_those_who_have_a_token_go_on() {
     push.again(&edge, &Acknowledged { layer: true, ..Acknowledged::default() }).await;
     push.check(&hub.raw()).await;
 }
+
+#[tokio::test]
+async fn a_mount_can_be_repeated_after_metadata_was_killed() {
+    let mut hub = Hub::start(Topology::FiveServices);
+    for (seed, failpoint) in (0..).zip(["metadata.mount.before", "metadata.mount.after"]) {
+        let raw = hub.raw();
+        let bytes = image::noise(seed, 50_000);
+        let digest = raw.push_blob("team/from", &bytes).await;
+        let token = raw.token(&["repository:team/into:pull,push", "repository:team/from:pull"]).await;
+        let path = format!("/v2/team/into/blobs/uploads/?mount={digest}&from=team/from");
+        let mount = || ok(raw.anonymous(Method::POST, &path).bearer_auth(&token));
+
+        hub.kill(Service::Metadata);
+        hub.start_to_fail(Service::Metadata, failpoint);
+        assert!(mount().await.is_err(), "{failpoint}: the mount was not disturbed");
+        hub.wait_for_death(Service::Metadata);
+        hub.start_service(Service::Metadata);
+
+        assert_eq!(mount().await.unwrap().status, StatusCode::CREATED, "{failpoint}");
+        assert_eq!(raw.blob("team/into", &digest).await.expect(200).body, bytes);
+    }
+}
