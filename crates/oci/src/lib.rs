@@ -7,6 +7,7 @@ mod code;
 mod content;
 mod descriptor;
 mod digest;
+mod document;
 mod identity;
 mod manifest;
 mod media_type;

@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::{Descriptor, Digest, ManifestKind, MediaType};
+use crate::{
+    Descriptor, Digest, ManifestKind, MediaType,
+    document::{Document, misspelt},
+};
 
 /// Bytes in a manifest, at most (distribution-spec, Pushing manifests).
 pub const MAX_MANIFEST_BYTES: usize = 4 << 20;
@@ -24,6 +27,13 @@ const NOT_DISTRIBUTED: [&str; 5] = [
 
 /// Where the fields of the manifest itself are.
 const TOP: &str = "";
+
+/// The fields of manifests and indexes that somebody acts on.
+const FIELDS: [&str; 8] =
+    ["annotations", "artifactType", "config", "layers", "manifests", "mediaType", "schemaVersion", "subject"];
+/// Those of descriptors.
+const DESCRIPTOR_FIELDS: [&str; 8] =
+    ["annotations", "artifactType", "data", "digest", "mediaType", "platform", "size", "urls"];
 
 /// What a manifest says, as far as a registry cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +129,12 @@ impl ManifestFacts {
         if body.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge { found: body.len() });
         }
-        let value: Value =
+        let Document(value) =
             serde_json::from_slice(body).map_err(|error| ManifestError::NotJson(error.to_string()))?;
         let object =
             value.as_object().ok_or_else(|| ManifestError::NotJson("it is another JSON value".to_owned()))?;
 
+        check_spelling(object, TOP, &FIELDS)?;
         check_schema(object.get("schemaVersion"))?;
         let media_type = agreed(content_type, optional(&value, TOP, "mediaType")?)?;
         let kind = ManifestKind::from_media_type(&media_type)
@@ -149,6 +160,15 @@ fn check_unambiguous(value: &Value, kind: ManifestKind) -> Result<(), ManifestEr
     let foreign: &[&str] = if kind.is_index() { &["config", "layers"] } else { &["manifests"] };
     match foreign.iter().find(|name| present(value, name).is_some()) {
         Some(name) => Err(field(name, format!("does not belong into {}", kind.as_str()))),
+        None => Ok(()),
+    }
+}
+
+fn check_spelling(object: &Map<String, Value>, at: &str, fields: &[&str]) -> Result<(), ManifestError> {
+    match misspelt(object, fields) {
+        Some(key) => {
+            Err(field(&path(at, key), "some clients ignore case: write it as the specification does"))
+        }
         None => Ok(()),
     }
 }
@@ -213,9 +233,10 @@ fn descriptors(value: &Value, name: &str) -> Result<Vec<Descriptor>, ManifestErr
 
 // Field by field, because what serde says of a whole descriptor does not say which of its fields is wrong.
 fn descriptor(value: &Value, at: &str) -> Result<Descriptor, ManifestError> {
-    if !value.is_object() {
-        return Err(field(at, "must be a descriptor: an object with mediaType, digest and size"));
-    }
+    let object = value
+        .as_object()
+        .ok_or_else(|| field(at, "must be a descriptor: an object with mediaType, digest and size"))?;
+    check_spelling(object, at, &DESCRIPTOR_FIELDS)?;
     Ok(Descriptor {
         media_type: required(value, at, "mediaType")?,
         digest: required(value, at, "digest")?,

@@ -126,16 +126,14 @@ impl std::str::FromStr for ContentRange {
         let bad = || ContentRangeError::Malformed(text.chars().take(64).collect());
         let range = ["bytes ", "bytes="].iter().find_map(|unit| text.strip_prefix(unit)).unwrap_or(text);
         let (range, total) = range.split_once('/').unwrap_or((range, "*"));
-        if total != "*" && number(total).is_none() {
-            return Err(bad());
-        }
-
         let (first, last) = range.split_once('-').ok_or_else(bad)?;
         let (first, last) = number(first).zip(number(last)).ok_or_else(bad)?;
         if first > last {
             return Err(ContentRangeError::Backwards { first, last });
         }
-        Ok(Self { first, last })
+        // RFC 9110 §14.4: a range that goes beyond its own total is invalid.
+        let within = total == "*" || number(total).is_some_and(|total| last < total);
+        if within { Ok(Self { first, last }) } else { Err(bad()) }
     }
 }
 

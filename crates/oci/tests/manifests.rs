@@ -235,6 +235,32 @@ fn what_is_too_large_or_no_json_is_refused() {
     assert_eq!(parse(Some(INDEX), &many(oci::MAX_DESCRIPTORS + 1)), Err(ManifestError::TooMany));
 }
 
+#[test]
+fn a_manifest_that_two_readers_of_json_read_differently_is_refused() {
+    let good = image().to_string();
+    let layers = json!([descriptor("a/b", "other")]);
+    for (twice, place) in [
+        (good.replacen('{', &format!("{{\"layers\":{layers},"), 1), "\"layers\" stands twice"),
+        (good.replacen("\"size\"", "\"size\":1,\"size\"", 1), "\"size\" stands twice"),
+        (good.replacen('{', "{\"x\":{\"y\":1,\"\\u0079\":2},", 1), "\"y\" stands twice"),
+    ] {
+        let error = ManifestFacts::parse(None, twice.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(place), "{error}");
+    }
+
+    for (at, name) in [("", "Layers"), ("", "layer\u{17f}"), ("config", "Digest"), ("config", "siZe")] {
+        let mut value = image();
+        let object = if at.is_empty() { &mut value } else { &mut value[at] };
+        object[name] = json!(layers);
+        let Err(ManifestError::Field { field, .. }) = parse(None, &value) else { panic!("{name} was taken") };
+        assert_eq!(field, [at, name].join(".").trim_start_matches('.'));
+    }
+    let mut value = image();
+    value["annotations"] = json!({ "size": "1", "Size": "2" });
+    value["Vendor"] = json!({ "layers": [], "Layers": [] });
+    assert!(parse(None, &value).is_ok());
+}
+
 // Almost no random bytes are JSON; this has the shape of a manifest with anything in its fields.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

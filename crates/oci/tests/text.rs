@@ -247,6 +247,7 @@ fn a_media_type_is_read_without_its_parameters() {
 #[case("bytes 0-99/*", Some((0, 99)))]
 #[case("bytes0-99", None)]
 #[case("bytes == 0-99", None)]
+#[case("0-99/99", None)]
 #[case("0-99/x", None)]
 #[case("0-99/", None)]
 #[case("bytes */100", None)]
