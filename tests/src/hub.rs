@@ -36,6 +36,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Variables of the environment of every service, as `BUCKET_…` settings.
     pub environment: Vec<(String, String)>,
+    /// The same, of the edges alone.
+    pub edges: Vec<(String, String)>,
 }
 
 impl Hub {
@@ -213,6 +215,9 @@ impl Hub {
             .arg(config)
             .env("BUCKET_ADMIN_PASSWORD", PASSWORD)
             .envs(self.options.environment.iter().map(|(name, value)| (name, value)));
+        if service.is_edge() {
+            command.envs(self.options.edges.iter().map(|(name, value)| (name, value)));
+        }
         command
     }
 }

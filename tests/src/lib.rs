@@ -14,6 +14,7 @@ pub mod service;
 pub mod skopeo;
 pub mod topology;
 pub mod tree;
+pub mod wire;
 
 pub use hub::Hub;
 pub use service::Service;

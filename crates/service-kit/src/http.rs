@@ -6,6 +6,7 @@ pub(crate) mod body;
 pub(crate) mod connection;
 mod edge;
 mod forwarded;
+mod head;
 mod leftover;
 mod limits;
 

@@ -1,4 +1,5 @@
-//! The body of an answer that no handler gave: too many requests are at work, or one has panicked.
+//! The body of an answer that no handler gave: too many requests are at work, one has panicked, or its
+//! head cannot be passed on.
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header::CONTENT_TYPE};
@@ -14,6 +15,12 @@ pub fn refusal(refusal: Refusal) -> Response {
         Refusal::Overloaded => (Code::Unavailable, "the registry has too much to do; try again soon"),
         Refusal::TooManyFromAddress => {
             (Code::TooManyRequests, "too many requests at once from your address; make fewer at a time")
+        }
+        Refusal::HeadersTooLong => {
+            (Code::Unsupported, "the headers of the request are too many or too long; send 64 KiB at most")
+        }
+        Refusal::NoOneHost => {
+            (Code::Unsupported, "the request does not name the one host it asks; send one Host header")
         }
         Refusal::Panicked => (Code::Unknown, "the registry has failed; tell its operator the request id"),
     };

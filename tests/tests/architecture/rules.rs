@@ -186,7 +186,7 @@ pub(crate) fn file_without_purpose(source: &Source) -> Vec<Finding> {
     }
 }
 
-/// STYLE.md: a parameter is never a `bool`, but where the wire's own `bool` is converted.
+/// STYLE.md: a parameter is never a `bool`, but where the wire's own `bool` is converted, or serde hands one over.
 pub(crate) fn bool_parameter(source: &Source) -> Vec<Finding> {
     if !source.is_product() || source.path.starts_with("proto/src/convert") {
         return Vec::new();
@@ -202,7 +202,8 @@ pub(crate) fn bool_parameter(source: &Source) -> Vec<Finding> {
         };
         text.push_str(&content.code);
         let ends = content.code.trim_end().ends_with(['{', '}', ';']);
-        if ends && (text.contains(": bool,") || text.contains(": bool)")) {
+        let serde = text.contains("fn visit_bool<");
+        if ends && !serde && (text.contains(": bool,") || text.contains(": bool)")) {
             findings.push(Finding { line: *began, found: text.trim().to_owned() });
         }
         if ends {

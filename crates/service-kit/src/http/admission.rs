@@ -15,6 +15,10 @@ pub enum Refusal {
     Overloaded,
     /// Too many requests of this client are at work: 429, with `Retry-After`.
     TooManyFromAddress,
+    /// Its headers are too many or too long: 431.
+    HeadersTooLong,
+    /// It does not say, or says twice, which host it asks: 400.
+    NoOneHost,
     /// The code that should answer failed: 500.
     Panicked,
 }

@@ -26,16 +26,13 @@ use super::{
     body::{Followed, IdleLimited},
     client_address,
     connection::{Answer, Patience, PeerAddress, Port},
-    leftover,
+    head, leftover,
 };
 use crate::{
     random::Ulids,
     request_id::{self, RequestId},
     shutdown::Shutdown,
 };
-
-/// Peers that send nothing but headers must not fill the memory.
-const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 
 /// Makes the body, and the headers about it, of an answer that the router did not give. Status and `Retry-After`
 /// are set afterwards.
@@ -112,7 +109,16 @@ impl Edge {
     }
 
     /// Answers one request of `peer`.
-    pub async fn answer_to(&self, peer: PeerAddress, mut request: Request<Body>) -> Response<Body> {
+    pub async fn answer_to(&self, peer: PeerAddress, request: Request<Body>) -> Response<Body> {
+        self.answer_unless(None, peer, request).await
+    }
+
+    async fn answer_unless(
+        &self,
+        refusal: Option<Refusal>,
+        peer: PeerAddress,
+        mut request: Request<Body>,
+    ) -> Response<Body> {
         let trusted = &self.options.trusted_proxies;
         let client = ClientAddress(client_address(peer.0, request.headers(), trusted));
         let id = self.id_of(peer, &request);
@@ -122,22 +128,29 @@ impl Edge {
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(id.clone());
 
-        let passing = request_id::CURRENT.scope(id.clone(), self.pass(client, &mut line, request));
+        let passing = request_id::CURRENT.scope(id.clone(), self.pass(refusal, client, &mut line, request));
         let mut answered = passing.instrument(span.clone()).await;
         id.send(answered.headers_mut());
         line.answered(&answered);
         answered.map(|body| Body::new(Followed::new(body, span, id, line)))
     }
 
-    async fn pass(&self, client: ClientAddress, line: &mut Line, request: Request<Body>) -> Response<Body> {
-        match self.admission.admit(client.0) {
+    async fn pass(
+        &self,
+        refusal: Option<Refusal>,
+        client: ClientAddress,
+        line: &mut Line,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match refusal.map_or_else(|| self.admission.admit(client.0), Err) {
             Ok(place) => line.hold(place),
             Err(refusal) => return self.refused(refusal),
         }
         let limit = self.options.limits.body_idle_timeout;
         let (parts, body) = request.into_parts();
-        let (body, leftover) = leftover::lend(body);
-        let request = Request::from_parts(parts, Body::new(IdleLimited::new(body, limit)));
+        // A body that has fallen silent is not waited for again.
+        let (body, leftover) = leftover::lend(Body::new(IdleLimited::new(body, limit)));
+        let request = Request::from_parts(parts, body);
 
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
         let answered = match answer.await {
@@ -160,6 +173,8 @@ impl Edge {
             Refusal::TooManyFromAddress => {
                 (StatusCode::TOO_MANY_REQUESTS, Some(HeaderValue::from_static("1")))
             }
+            Refusal::HeadersTooLong => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None),
+            Refusal::NoOneHost => (StatusCode::BAD_REQUEST, None),
             Refusal::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
         *answer.status_mut() = status;
@@ -182,7 +197,7 @@ impl Answer for Edge {
 
     async fn answer(&self, peer: Option<PeerAddress>, request: Request<Incoming>) -> Response<Body> {
         let peer = peer.unwrap_or(PeerAddress(IpAddr::from([0, 0, 0, 0])));
-        self.answer_to(peer, request.map(Body::new)).await
+        self.answer_unless(head::refusal(&request), peer, request.map(Body::new)).await
     }
 }
 
@@ -195,11 +210,11 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 pub(crate) fn protocol() -> Builder<TokioExecutor> {
     let mut protocol = Builder::new(TokioExecutor::new());
     // The connection has its own patience, which can tell slow headers from an idle connection.
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(None).max_headers(head::MAX_READ);
     protocol
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_header_list_size(head::MAX_BYTES)
         .keep_alive_interval(std::time::Duration::from_secs(30))
         .keep_alive_timeout(std::time::Duration::from_secs(20));
     protocol

@@ -96,6 +96,8 @@ async fn an_error_that_a_client_caused_names_the_request_too() {
 #[rstest]
 #[case(Refusal::Overloaded, "UNAVAILABLE")]
 #[case(Refusal::TooManyFromAddress, "TOOMANYREQUESTS")]
+#[case(Refusal::HeadersTooLong, "UNSUPPORTED")]
+#[case(Refusal::NoOneHost, "UNSUPPORTED")]
 #[case(Refusal::Panicked, "UNKNOWN")]
 #[tokio::test]
 async fn a_request_that_no_handler_answers_gets_the_body_of_the_specification(
