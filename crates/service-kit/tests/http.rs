@@ -186,6 +186,36 @@ async fn a_body_that_falls_silent_is_an_error() {
     assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
 }
 
+/// A body of `count` pieces, with a pause before each.
+fn paced(piece: Vec<u8>, pause: Duration, count: usize) -> Body {
+    let ticks = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
+    let pieces = stream::unfold((ticks, Bytes::from(piece)), |(mut ticks, piece)| async move {
+        ticks.tick().await;
+        Some((Ok::<_, std::io::Error>(piece.clone()), (ticks, piece)))
+    });
+    Body::from_stream(pieces.take(count))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_may_pause_but_not_drip() {
+    let read = |body: Body| async move {
+        match to_bytes(body, 1 << 20).await {
+            Ok(bytes) => bytes.len().to_string(),
+            Err(error) => BodyIdle::caused(&error).to_string(),
+        }
+    };
+    let edge = edge(Router::new().route("/", post(read)));
+    let put = |body: Body| edge.answer_to(CLIENT, Request::post("/").body(body).unwrap());
+
+    let pausing = paced(vec![0; 64 << 10], Duration::from_secs(50), 10);
+    assert_eq!(text(put(pausing).await).await, (640 << 10).to_string());
+
+    let began = tokio::time::Instant::now();
+    let dripping = paced(vec![0], Duration::from_secs(50), 1_000);
+    assert_eq!(text(put(dripping).await).await, "true");
+    assert_eq!(began.elapsed().as_secs(), 60);
+}
+
 async fn listening(edge: Edge) -> (SocketAddr, Shutdown) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());

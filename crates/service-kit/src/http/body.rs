@@ -17,7 +17,11 @@ use crate::request_id::{CURRENT, RequestId};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The client has sent nothing of its body for too long.
+/// Bytes that make up for a second of waiting: slower is no network that a registry is used on, but who wants
+/// to hold a place with a byte now and then.
+const BYTES_FOR_A_SECOND: u64 = 1024;
+
+/// The client has sent nothing of its body for too long, or so little that it comes to the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request body has been idle for {} s", after.as_secs())]
 pub struct BodyIdle {
@@ -39,17 +43,27 @@ impl BodyIdle {
     }
 }
 
-/// A request's body. Only the time that somebody waits for it counts.
+/// A request's body. Only the time that somebody waits for it counts, and bytes make up for time.
 pub(crate) struct IdleLimited<B> {
     inner: B,
     limit: Duration,
     timer: Pin<Box<Sleep>>,
-    waiting: bool,
+    waiting_since: Option<Instant>,
+    /// Waiting that no bytes have made up for.
+    waited: Duration,
 }
 
 impl<B> IdleLimited<B> {
     pub(crate) fn new(inner: B, limit: Duration) -> Self {
-        Self { inner, limit, timer: Box::pin(tokio::time::sleep(limit)), waiting: false }
+        let timer = Box::pin(tokio::time::sleep(limit));
+        Self { inner, limit, timer, waiting_since: None, waited: Duration::ZERO }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.waited += self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let made_up = Duration::from_millis(bytes.saturating_mul(1000) / BYTES_FOR_A_SECOND);
+        self.waited = self.waited.saturating_sub(made_up);
     }
 }
 
@@ -66,13 +80,15 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
-            this.waiting = false;
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            this.came(data.map_or(0, Bytes::len));
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
 
-        if !this.waiting {
-            this.waiting = true;
-            this.timer.as_mut().reset(Instant::now() + this.limit);
+        if this.waiting_since.is_none() {
+            let now = Instant::now();
+            this.waiting_since = Some(now);
+            this.timer.as_mut().reset(now + this.limit.saturating_sub(this.waited));
         }
         ready!(this.timer.as_mut().poll(cx));
         Poll::Ready(Some(Err(BodyIdle { after: this.limit }.into())))

@@ -16,7 +16,8 @@ pub struct HttpLimits {
     /// Between two requests on one connection. 75 s by default: longer than a proxy keeps its connections.
     #[serde(with = "humane")]
     pub keep_alive_timeout: Duration,
-    /// Without a byte of a body, in either direction. 60 s by default.
+    /// Without a byte of a body, in either direction. A request's body must also bring 1 KiB for each second that
+    /// it is waited for beyond this. 60 s by default.
     #[serde(with = "humane")]
     pub body_idle_timeout: Duration,
     /// Connections at one time; more wait in the kernel. 8192 by default.
