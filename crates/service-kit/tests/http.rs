@@ -261,6 +261,30 @@ async fn http2_clients_are_answered_without_tls() {
     assert_eq!(shutdown.drain(Duration::from_secs(10)).await, Drained::Finished);
 }
 
+async fn read_until(stream: &mut TcpStream, end: &str) {
+    let mut text = String::new();
+    while !text.ends_with(end) {
+        text.push(char::from(stream.read_u8().await.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_may_send_the_rest_and_ask_again() {
+    let limits = HttpLimits { max_in_flight: 1, ..HttpLimits::default() };
+    let router = Router::new().route("/", get(endless)).route("/fine", get(|| async { "here" }));
+    let edge = Edge::new(router, options(limits));
+    let (address, _shutdown) = listening(edge.clone()).await;
+    let first = edge.answer_to(CLIENT, request("/")).await;
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"POST /fine HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+    read_until(&mut stream, "Overloaded").await;
+    drop(first);
+    stream.write_all(&vec![0; 1_000_000]).await.unwrap();
+    stream.write_all(b"GET /fine HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    read_until(&mut stream, "here").await;
+}
+
 #[tokio::test]
 async fn slow_headers_end_the_connection() {
     let limits = HttpLimits { header_timeout: Duration::from_millis(50), ..HttpLimits::default() };

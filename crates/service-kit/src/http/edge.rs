@@ -142,28 +142,37 @@ impl Edge {
         line: &mut Line,
         request: Request<Body>,
     ) -> Response<Body> {
-        match refusal.map_or_else(|| self.admission.admit(client.0), Err) {
-            Ok(place) => line.hold(place),
-            Err(refusal) => return self.refused(refusal),
-        }
         let limit = self.options.limits.body_idle_timeout;
         let (parts, body) = request.into_parts();
         // A body that has fallen silent is not waited for again.
         let (body, leftover) = leftover::lend(Body::new(IdleLimited::new(body, limit)));
         let request = Request::from_parts(parts, body);
 
-        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
-        let answered = match answer.await {
-            Ok(answered) => answered.unwrap_or_else(|never: Infallible| match never {}),
-            Err(panic) => {
-                tracing::error!(panic = panic_text(panic.as_ref()), "a request panicked");
-                self.refused(Refusal::Panicked)
+        let answered = match refusal.map_or_else(|| self.admission.admit(client.0), Err) {
+            Ok(place) => {
+                line.hold(place);
+                self.routed(request).await
+            }
+            Err(refusal) => {
+                drop(request);
+                self.refused(refusal)
             }
         };
         if let (Some(leftover), 400..) = (leftover, answered.status().as_u16()) {
             self.tasks.spawn(leftover.drain());
         }
         answered
+    }
+
+    async fn routed(&self, request: Request<Body>) -> Response<Body> {
+        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+        match answer.await {
+            Ok(answered) => answered.unwrap_or_else(|never: Infallible| match never {}),
+            Err(panic) => {
+                tracing::error!(panic = panic_text(panic.as_ref()), "a request panicked");
+                self.refused(Refusal::Panicked)
+            }
+        }
     }
 
     fn refused(&self, refusal: Refusal) -> Response<Body> {
