@@ -230,7 +230,7 @@ pub(crate) fn protocol() -> Builder<TokioExecutor> {
 }
 
 fn span_of(request: &Request<Body>, id: &RequestId) -> Span {
-    let (method, path) = (request.method(), request.uri().path());
+    let (method, path) = (request.method(), line::path(request));
     let span = tracing::info_span!("http", otel.name = %method, otel.kind = "server", %method, path, request_id = %id);
     let headers = Headers(request.headers());
     let parent = opentelemetry::global::get_text_map_propagator(|format| format.extract(&headers));

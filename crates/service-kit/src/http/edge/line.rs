@@ -8,6 +8,15 @@ use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use super::{super::admission::Place, super::body::Follow, ClientAddress};
 use crate::request_id::RequestId;
 
+/// A path may have 64 KiB, and whoever sends it may send it often.
+const LONGEST_PATH_BYTES: usize = 1024;
+
+/// The path of a request as it is logged and traced.
+pub(super) fn path(request: &Request<Body>) -> &str {
+    let path = request.uri().path();
+    &path[..path.floor_char_boundary(LONGEST_PATH_BYTES)]
+}
+
 pub(super) struct Line {
     method: Method,
     path: String,
@@ -33,7 +42,7 @@ impl Line {
         Self {
             method: request.method().clone(),
             // Without the query: it may hold what nobody should read.
-            path: request.uri().path().to_owned(),
+            path: path(request).to_owned(),
             client,
             id: id.clone(),
             start: Instant::now(),
@@ -84,5 +93,17 @@ impl Drop for Line {
             end = ?self.end,
             "request"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_between_two_characters() {
+        let long = format!("/{}", "é".repeat(1_000));
+        let request = Request::get(&long).body(Body::empty()).unwrap();
+        assert_eq!(path(&request), &long[..LONGEST_PATH_BYTES - 1]);
     }
 }
