@@ -137,7 +137,9 @@ impl Failure for RepositoryError {
             | Self::NamespaceUnknown { .. }
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. } => Code::NotFound,
-            Self::ReferencesMissing { .. } | Self::StillNeeded { .. } => Code::FailedPrecondition,
+            Self::ReferencesMissing { .. } | Self::StillNeeded { .. } | Self::BlobNeeded { .. } => {
+                Code::FailedPrecondition
+            }
             Self::Conflict { .. } => Code::Aborted,
             Self::Damaged { .. } => Code::DataLoss,
             Self::NoSpace { .. } => Code::ResourceExhausted,

@@ -28,6 +28,10 @@ impl Repositories for Scripted {
         Err(self.error.clone())
     }
 
+    async fn delete_blob(&self, _: &RepositoryName, _: &Digest, _: &Actor) -> Result<(), RepositoryError> {
+        Err(self.error.clone())
+    }
+
     async fn quarantine(&self, _: &Locator) -> Result<(), RepositoryError> {
         std::future::pending().await
     }

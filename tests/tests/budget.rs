@@ -29,7 +29,8 @@ impl World {
     async fn new() -> Self {
         let hub = Hub::start(Topology::FiveServices);
         let raw = hub.raw();
-        let token = raw.token(&["repository:team/app:pull,push", "repository:team/from:pull,push"]).await;
+        let token =
+            raw.token(&["repository:team/app:pull,push,delete", "repository:team/from:pull,push"]).await;
         // The first request connects, makes the repositories and remembers the token.
         raw.push_image("team/app", "v1", b"a layer").await;
         raw.push_blob("team/from", b"a layer to mount").await;
@@ -174,6 +175,16 @@ async fn the_end_of_an_upload_stays_within_its_budget() {
             let bytes = blob(200 + time);
             let path = format!("/v2/team/app/blobs/uploads/?digest={}", image::digest(&bytes));
             world.send(world.request(Method::POST, &path).body(bytes), 201).await;
+        })
+        .await;
+    let unneeded = &["1", "2", "3", "4"].map(|text| format!("unneeded {text}").into_bytes());
+    for blob in unneeded {
+        world.raw.push_blob("team/app", blob).await;
+    }
+    world
+        .costs("the deletion of a blob", 1, async |time| {
+            let digest = image::digest(&unneeded[usize::try_from(time).unwrap()]);
+            world.send(world.request(Method::DELETE, &format!("/v2/team/app/blobs/{digest}")), 202).await;
         })
         .await;
     let mount =

@@ -203,3 +203,30 @@ async fn the_hub_is_as_it_was_after_it_has_been_stopped_and_started() {
         assert_eq!(status.header("range"), "0-49999");
     }
 }
+
+#[tokio::test]
+async fn a_blob_can_be_deleted_once_no_manifest_needs_it_and_pushed_again() {
+    for topology in BOTH {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let layer = image::noise(6, 20_000);
+        let manifest = raw.push_image("team/app", "v1", &layer).await;
+        raw.push_blob("team/other", &layer).await;
+        let (digest, needing) = (image::digest(&layer), image::digest(&manifest));
+        let path = format!("/v2/team/app/blobs/{digest}");
+
+        let refused = raw.send(Method::DELETE, "team/app", &path).await.expect_error(405, "DENIED");
+        assert!(String::from_utf8_lossy(&refused.body).contains(&needing.to_string()), "{refused:?}");
+        assert_eq!(raw.blob("team/app", &digest).await.expect(200).body, layer);
+
+        let manifest_path = format!("/v2/team/app/manifests/{needing}");
+        let _ = raw.send(Method::DELETE, "team/app", &manifest_path).await.expect(202);
+        let _ = raw.send(Method::DELETE, "team/app", &path).await.expect(202);
+        let _ = raw.blob("team/app", &digest).await.expect_error(404, "BLOB_UNKNOWN");
+        let _ = raw.send(Method::DELETE, "team/app", &path).await.expect_error(404, "BLOB_UNKNOWN");
+        assert_eq!(raw.blob("team/other", &digest).await.expect(200).body, layer);
+
+        raw.push_image("team/app", "v1", &layer).await;
+        assert_eq!(raw.blob("team/app", &digest).await.expect(200).body, layer, "{topology:?}");
+    }
+}

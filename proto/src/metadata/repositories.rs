@@ -27,6 +27,17 @@ pub trait Repositories: Send + Sync + 'static {
     /// `BlobUnknown`, also when its bytes are quarantined; `NameUnknown`; `Unavailable`.
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError>;
 
+    /// Unlinks a blob that no manifest needs. Its bytes go later, when nobody else links them either.
+    ///
+    /// # Errors
+    /// `BlobUnknown`; `BlobNeeded` by a manifest; `NameUnknown`; `Conflict`; `Unavailable`.
+    async fn delete_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError>;
+
     /// Says that the bytes at `locator` are gone, so that the content counts as absent until a push brings it.
     /// A locator that is not in use any more is no error.
     ///
@@ -182,6 +193,14 @@ pub enum RepositoryError {
         digest: Digest,
         /// What needs it.
         parent: Digest,
+    },
+    /// A manifest of the repository names this blob: delete that first.
+    #[error("blob {digest} is part of manifest {manifest}")]
+    BlobNeeded {
+        /// What was to be deleted.
+        digest: Digest,
+        /// What needs it.
+        manifest: Digest,
     },
     /// Others changed the same records too often; nothing was written, and retrying may help.
     #[error("too many writers at once while {attempted}")]

@@ -168,6 +168,23 @@ impl BlobLink {
         vec![Self { unused_since_ms: None, ..*self }.set(id, digest), unlisted]
     }
 
+    /// The link goes: what the repository may serve first, and only then the content's reference.
+    pub(crate) fn removed(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
+        let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
+        let mut mutations = vec![
+            Mutation::RemoveField(keys::blobs(id), keys::named(digest)),
+            Mutation::Increment(keys::state(id), field::BYTES, size_bytes.saturating_neg()),
+        ];
+        mutations.extend(self.unlisted_unused(id, digest));
+        mutations.push(Mutation::RemoveField(keys::refs(digest), keys::named(id)));
+        mutations
+    }
+
+    /// The content's reference is the one that belongs to this link.
+    pub(crate) fn referenced(&self, id: RepositoryId, digest: &Digest) -> Condition {
+        Condition::FieldEquals(keys::refs(digest), keys::named(id), self.token.to_string().into())
+    }
+
     fn listed_unused(&self, id: RepositoryId, digest: &Digest) -> Option<Mutation> {
         let since = self.unused_since_ms?;
         Some(Mutation::AddMember(keys::unused(id), keys::unused_since(since, digest)))

@@ -160,20 +160,23 @@ impl Service {
         self.commit(step!("delete_tag"), commit.then_all(target.updated(repository, self.now()))).await
     }
 
-    async fn place(&self, repository: &RepositoryName) -> Result<Placement, RepositoryError> {
+    pub(crate) async fn place(&self, repository: &RepositoryName) -> Result<Placement, RepositoryError> {
         let placement = self.placement(repository).await?;
         placement.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })
     }
 
     async fn refuse_if_needed(&self, id: RepositoryId, digest: &Digest) -> Result<(), RepositoryError> {
-        let key = keys::uses(id);
-        let parents = self.keyspace().range(&key, keys::of_digest(digest), 1, Direction::Forward).await?;
-        let Some(parent) = parents.first() else {
-            return Ok(());
-        };
+        match self.user_of(id, digest).await? {
+            Some(parent) => Err(RepositoryError::StillNeeded { digest: digest.clone(), parent }),
+            None => Ok(()),
+        }
+    }
 
-        let parent = parsed_member(&key, keys::last_part(parent))?;
-        Err(RepositoryError::StillNeeded { digest: digest.clone(), parent })
+    /// A manifest that needs `digest`, if any does.
+    pub(crate) async fn user_of(&self, id: RepositoryId, digest: &Digest) -> Result<Option<Digest>, Error> {
+        let key = keys::uses(id);
+        let users = self.keyspace().range(&key, keys::of_digest(digest), 1, Direction::Forward).await?;
+        users.first().map(|user| parsed_member(&key, keys::last_part(user))).transpose()
     }
 
     /// The tags that name `digest`, one more than one commit removes at most.
@@ -235,7 +238,7 @@ struct Removal<'a> {
 }
 
 /// So many manifests need `digest`.
-fn used(id: RepositoryId, digest: &Digest, count: usize) -> Condition {
+pub(crate) fn used(id: RepositoryId, digest: &Digest, count: usize) -> Condition {
     Condition::Members { key: keys::uses(id), members: keys::of_digest(digest), count }
 }
 
@@ -263,6 +266,6 @@ fn unknown(repository: &RepositoryName, reference: Reference) -> RepositoryError
     RepositoryError::ManifestUnknown { repository: repository.clone(), reference }
 }
 
-fn too_many_writers(repository: &RepositoryName, what: &dyn std::fmt::Display) -> RepositoryError {
+pub(crate) fn too_many_writers(repository: &RepositoryName, what: &dyn std::fmt::Display) -> RepositoryError {
     RepositoryError::Conflict { attempted: format!("deleting {what} in {repository}").into() }
 }

@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     ManifestDeleted,
     TagMoved,
     TagDeleted,
+    BlobDeleted,
 }
 
 /// One thing that has happened, and to what.

@@ -38,6 +38,7 @@ async fn check(service: &Service, names: &[RepositoryName], manifests: &[Digest]
         let repository = Repository { service, id: placement.id, strictness };
         repository.is_listed(name, &placement).await;
         repository.links_have_bytes(&garbage).await;
+        repository.what_nobody_references_is_listed().await;
         repository.manifests_have_what_they_need(manifests).await;
         repository.tags_agree().await;
         if strictness == Strictness::Exact {
@@ -77,6 +78,19 @@ impl Repository<'_> {
                 assert!(!garbage.contains(locator.to_string().as_bytes()), "{locator} is linked and garbage");
                 assert_eq!(content.size_bytes(), Some(link.size_bytes));
             }
+        }
+    }
+
+    /// 7: the reaper finds content that was unlinked: what has bytes, but neither references nor holds, is idle.
+    async fn what_nobody_references_is_listed(&self) {
+        let idle = members(self.service, &keys::IDLE).await;
+        let idle: BTreeSet<&[u8]> = idle.iter().map(keys::last_part).collect();
+        for digest in (0..6).map(|number| cut::digest(&format!("layer {number}"))) {
+            let content = record(self.service, &keys::image(&digest)).await;
+            let refs = record(self.service, &keys::refs(&digest)).await;
+            let holds = record(self.service, &keys::holds(&digest)).await;
+            let idles = content.get(field::LOCATOR).is_some() && refs.is_empty() && holds.is_empty();
+            assert!(!idles || idle.contains(digest.to_string().as_bytes()), "{digest} is nobody's");
         }
     }
 

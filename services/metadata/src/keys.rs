@@ -32,6 +32,7 @@
 //   ^Upload:<session>:parts  hash   offset → "size generation"; what begins at or behind Progress does not count
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
+//   ^idle                    set    time NUL digest: content that may have lost its last reference
 //   ^dirty                   set    repository id
 //   ^keys                    hash   key id → "created public sealed"
 //   ^schema                  hash   Version
@@ -58,6 +59,7 @@ pub(crate) const REPOSITORIES: Key = Key::from_static("$repos");
 pub(crate) const PUBLIC_REPOSITORIES: Key = Key::from_static("$repos+");
 pub(crate) const UPLOADS: Key = Key::from_static("^uploads");
 pub(crate) const GARBAGE: Key = Key::from_static("^garbage");
+pub(crate) const IDLE: Key = Key::from_static("^idle");
 pub(crate) const DIRTY: Key = Key::from_static("^dirty");
 pub(crate) const SIGNING_KEYS: Key = Key::from_static("^keys");
 pub(crate) const SCHEMA: Key = Key::from_static("^schema");
@@ -259,6 +261,10 @@ pub(crate) fn started(at: Timestamp, session: &SessionId) -> Bytes {
 
 pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {
     pair(format_args!("{:020}", at.as_millisecond()), locator)
+}
+
+pub(crate) fn idle(at: Timestamp, digest: &Digest) -> Bytes {
+    pair(format_args!("{:020}", at.as_millisecond()), digest)
 }
 
 /// The part of a member behind the last NUL.

@@ -42,6 +42,7 @@ mod repositories;
 mod sessions;
 mod signing_keys;
 mod tags;
+mod unlinking;
 mod uploads;
 
 /// How often an operation looks again when others changed what it had read.

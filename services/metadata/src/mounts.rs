@@ -9,8 +9,7 @@ use crate::{
     ATTEMPTS, Outcome, Service,
     content::{BlobLink, Content},
     failure::next,
-    keys,
-    keyspace::{Commit, Condition},
+    keyspace::Commit,
     placement::{Placement, Target, belongs, guard},
     step,
 };
@@ -54,12 +53,11 @@ impl Service {
         content: &Content,
     ) -> Commit {
         let Mount { repository, digest, .. } = mount;
-        let token = link.token.to_string();
         let added = self.new_blob_link(content.size_bytes().unwrap_or(link.size_bytes));
 
         Commit::synced()
             // While the source's reference stands, nobody reclaims the content.
-            .when(Condition::FieldEquals(keys::refs(digest), keys::named(source.id), token.into()))
+            .when(link.referenced(source.id, digest))
             .when(content.unmoved())
             .when_all(target.conditions(repository))
             .when(BlobLink::absent(target.id(), digest))

@@ -18,6 +18,15 @@ impl Repositories for Service {
         self.granted_blob(repository, digest).await
     }
 
+    async fn delete_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        self.unlink_blob(repository, digest, actor).await
+    }
+
     async fn quarantine(&self, locator: &Locator) -> Result<(), RepositoryError> {
         self.quarantine_content(locator).await
     }

@@ -110,6 +110,9 @@ async fn target(
         (Target::Tags(name), _) => tags::list(services, asked, name).await,
 
         (Target::Blob(name, digest), &Method::HEAD) => blobs::head(services, asked, name, digest).await,
+        (Target::Blob(name, digest), &Method::DELETE) => {
+            blobs::delete(services, asked, caller, name, digest).await
+        }
         (Target::Blob(name, digest), _) => blobs::get(services, asked, name, digest).await,
 
         (Target::Manifest(name, reference), &Method::HEAD) => {
@@ -168,7 +171,9 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
         (Target::Uploads(name), &Method::POST) => {
             Some(Wanted::NewUpload { into: name.clone(), from: uploads::mount_source(asked) })
         }
-        (Target::Manifest(name, _), &Method::DELETE) => Some(scope(name, &[Action::Delete])),
+        (Target::Blob(name, _) | Target::Manifest(name, _), &Method::DELETE) => {
+            Some(scope(name, &[Action::Delete]))
+        }
         (Target::Upload(name, _), _) if reads => Some(Wanted::Upload(name.clone())),
         (Target::Upload(name, _), &Method::PATCH | &Method::PUT | &Method::DELETE) => {
             Some(Wanted::Upload(name.clone()))
@@ -177,10 +182,11 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
     }
 }
 
-/// `Allow` of a target. Blobs cannot be deleted one by one: they go when no manifest needs them.
+/// `Allow` of a target.
 const fn allowed(target: &Target) -> &'static str {
     match target {
-        Target::Base | Target::Catalog | Target::Tags(_) | Target::Blob(..) => "GET, HEAD",
+        Target::Base | Target::Catalog | Target::Tags(_) => "GET, HEAD",
+        Target::Blob(..) => "GET, HEAD, DELETE",
         Target::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Target::Uploads(_) => "POST",
         Target::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",

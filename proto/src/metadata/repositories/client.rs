@@ -44,6 +44,22 @@ impl Repositories for RepositoriesClient {
         concluded("looking up a blob", answer, |answer| read("grant", answer.grant))
     }
 
+    async fn delete_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        let message = wire::DeleteBlobRequest {
+            repository: repository.to_string(),
+            digest: digest.to_string(),
+            actor: Some(actor.to_message()),
+        };
+        let answer = self.service.clone().delete_blob(unary(message, self.deadline)).await;
+
+        concluded("deleting a blob", answer, |_| Ok(()))
+    }
+
     async fn quarantine(&self, locator: &Locator) -> Result<(), RepositoryError> {
         let message = wire::QuarantineRequest { locator: locator.to_string() };
         let answer = self.service.clone().quarantine(unary(message, self.deadline)).await;

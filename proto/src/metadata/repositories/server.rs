@@ -38,6 +38,19 @@ impl RepositoryService for Server {
         Ok(Response::new(wire::BlobResponse { grant: Some(grant.to_message()) }))
     }
 
+    async fn delete_blob(
+        &self,
+        request: Request<wire::DeleteBlobRequest>,
+    ) -> Answer<wire::DeleteBlobResponse> {
+        let wire::DeleteBlobRequest { repository, digest, actor } = request.into_inner();
+        let repository = parsed("repository", &repository)?;
+        let digest = parsed("digest", &digest)?;
+        let actor = read("actor", actor)?;
+
+        self.0.delete_blob(&repository, &digest, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::DeleteBlobResponse {}))
+    }
+
     async fn quarantine(
         &self,
         request: Request<wire::QuarantineRequest>,

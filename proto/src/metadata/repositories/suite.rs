@@ -20,6 +20,7 @@ use crate::metadata::{
     uploads::suite::world::{World, digest, locator, now, repository},
 };
 
+mod blobs;
 mod lists;
 
 /// All cases.
@@ -44,6 +45,7 @@ pub async fn run(world: World) {
     concurrent_pushes_of_one_tag_leave_one(&world).await;
     concurrent_pushes_that_share_layers_all_succeed(&world).await;
     a_push_and_a_delete_leave_no_tag_without_its_manifest(&world).await;
+    blobs::run(&world).await;
     lists::run(&world).await;
 }
 

@@ -323,6 +323,21 @@ async fn the_deletion_of_tags_and_manifests() {
 }
 
 #[tokio::test]
+async fn the_deletion_of_a_blob() {
+    let delete =
+        async |service: &Service, blob: &Digest| match service.delete_blob(&app(), blob, &actor()).await {
+            Err(RepositoryError::BlobUnknown { .. }) => Ok(()),
+            outcome => outcome,
+        };
+    let prepare = async |service: &Service| {
+        let link = held(service, &app(), &digest("layer 3"), Upload::Reused(1)).await;
+        service.link(&link, &actor()).await.unwrap();
+        digest("layer 3")
+    };
+    cut_everywhere(delete, prepare).await;
+}
+
+#[tokio::test]
 async fn a_quarantine() {
     let quarantine = async |service: &Service, locator: &Locator| service.quarantine(locator).await;
     cut_everywhere(quarantine, async |_: &Service| locator(&digest("layer 1"), 1)).await;

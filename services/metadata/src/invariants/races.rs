@@ -108,6 +108,59 @@ async fn the_last_other_user_of_a_blob_goes_while_a_new_one_comes() {
 }
 
 #[tokio::test]
+async fn a_blob_is_needed_linked_or_deleted_while_it_is_deleted() {
+    let (keyspace, service) = world().await;
+    let (layer, image) = (digest("layer 3"), digest("image 3"));
+    let link = async || {
+        let link = held(&service, &app(), &layer, Upload::Reused(1)).await;
+        service.link(&link, &actor()).await.unwrap();
+    };
+
+    link().await;
+    rival_push(&keyspace, &service, manifest(&app(), "image 3", &[(Needed::Blob, &layer)], &[]));
+    let refused = service.delete_blob(&app(), &layer, &actor()).await.unwrap_err();
+    assert_eq!(refused, RepositoryError::BlobNeeded { digest: layer.clone(), manifest: image });
+    holds(&keyspace, &service).await;
+
+    service.delete_manifest(&app(), &by_digest("image 3"), &actor()).await.unwrap();
+    let again = held(&service, &app(), &layer, Upload::Reused(1)).await;
+    rival_link(&keyspace, &service, again);
+    service.delete_blob(&app(), &layer, &actor()).await.unwrap();
+    holds(&keyspace, &service).await;
+
+    link().await;
+    let (rival, blob) = (service.clone(), layer.clone());
+    keyspace.interpose(async move { rival.delete_blob(&app(), &blob, &actor()).await.unwrap() });
+    let refused = service.delete_blob(&app(), &layer, &actor()).await.unwrap_err();
+    assert_eq!(refused, RepositoryError::BlobUnknown { repository: app(), digest: layer });
+    holds(&keyspace, &service).await;
+}
+
+#[tokio::test]
+async fn a_blob_is_deleted_while_it_is_mounted_or_put_into_a_manifest() {
+    let (keyspace, service) = world().await;
+    let layer = digest("layer 3");
+    let linked = async || {
+        let link = held(&service, &app(), &layer, Upload::Reused(1)).await;
+        service.link(&link, &actor()).await.unwrap();
+        let (rival, blob) = (service.clone(), layer.clone());
+        keyspace.interpose(async move { rival.delete_blob(&app(), &blob, &actor()).await.unwrap() });
+    };
+
+    linked().await;
+    let mount = Mount { repository: other(), digest: layer.clone(), from: app() };
+    let mounted = service.mount(&mount, &actor()).await.unwrap();
+    assert!(matches!(mounted, Mounted::Started(_)), "{mounted:?}");
+    holds(&keyspace, &service).await;
+
+    linked().await;
+    let image = manifest(&app(), "image 3", &[(Needed::Blob, &layer)], &["v3"]);
+    let refused = service.put_manifest(&image, &actor()).await.unwrap_err();
+    assert_eq!(refused, RepositoryError::ReferencesMissing { missing: vec![layer.clone()] });
+    holds(&keyspace, &service).await;
+}
+
+#[tokio::test]
 async fn a_tag_is_moved_while_it_is_moved_or_deleted() {
     let (keyspace, service) = world().await;
     let layer = digest("layer 2");

@@ -46,7 +46,7 @@ const MANIFESTS: usize = 8;
 /// What a caller does and may be refused; what it may not see is a lost or damaged record.
 async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Link>) {
     let (name, layer) = (dice.name(), dice.layer());
-    match dice.below(9) {
+    match dice.below(10) {
         0 | 1 => {
             let upload = if dice.below(2) == 0 { Upload::Reused(number) } else { Upload::Written(number) };
             pending.push(held(service, &name, &layer, upload).await);
@@ -65,6 +65,7 @@ async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Lin
             let reference: Reference = reference.parse().unwrap();
             accepted(service.delete_manifest(&name, &reference, &actor()).await);
         }
+        8 => accepted(service.delete_blob(&name, &layer, &actor()).await),
         _ => {
             if let Ok(grant) = service.blob(&name, &layer).await {
                 accepted(service.quarantine(&grant.locator).await);

@@ -6,7 +6,11 @@ use http::{
     header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use oci::{Action, Code, Resource, Scope, Target};
-use proto::{auth::AuthError, blob::BlobError, metadata::uploads::UploadAddress};
+use proto::{
+    auth::AuthError,
+    blob::BlobError,
+    metadata::{RepositoryError, uploads::UploadAddress},
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use service_kit::request_id;
@@ -63,6 +67,8 @@ impl ApiError {
                 set(headers, WWW_AUTHENTICATE, &format!("Basic realm=\"{}\"", context.service));
             }
             Self::MethodNotAllowed { allow, .. } => set(headers, ALLOW, allow),
+            // RFC 9110 §15.5.6: a 405 says what is possible now.
+            Self::Repository(RepositoryError::BlobNeeded { .. }) => set(headers, ALLOW, "GET, HEAD"),
             Self::RangeUnsatisfiable { size_bytes }
             | Self::Blob(BlobError::OutOfRange { size_bytes, .. }) => {
                 set(headers, CONTENT_RANGE, &format!("bytes */{size_bytes}"));

@@ -1,4 +1,4 @@
-//! HEAD and GET of blobs (distribution-spec, end-2).
+//! Blobs: HEAD, GET, DELETE (distribution-spec, end-2, 10).
 
 use axum::response::Response;
 use oci::{Digest, RepositoryName, Span};
@@ -7,7 +7,7 @@ use proto::{
     metadata::RepositoryError,
 };
 
-use crate::{Services, asked::Asked, error::ApiError, headers, respond, retry};
+use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
 
 /// Whether the blob is there, and how long it is.
 pub(crate) async fn head(
@@ -42,6 +42,19 @@ pub(crate) async fn get(
         Err(BlobError::Missing { .. }) => Err(quarantined(services, &grant, digest).await),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Unlinks the blob from this repository, unless a manifest needs it.
+pub(crate) async fn delete(
+    services: &Services,
+    asked: &Asked,
+    caller: &Caller,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, ApiError> {
+    let actor = asked.actor(caller);
+    retry::unless_done(|| services.repositories.delete_blob(repository, digest, &actor)).await?;
+    Ok(respond::deleted())
 }
 
 async fn granted(

@@ -1,4 +1,4 @@
-//! HEAD and GET of blobs: headers, ranges, and bytes that are not there.
+//! HEAD, GET and DELETE of blobs: headers, ranges, and bytes that are not there.
 
 use axum::body::Body;
 use http::{Method, header};
@@ -137,4 +137,34 @@ async fn metadata_that_comes_back_is_waited_for() {
         world.send(&[PULL], get(&path(&digest)), Body::empty()).await.expect_error(503, "UNAVAILABLE");
     assert_eq!(answer.calls, ["blob", "blob", "blob"]);
     assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_is_deleted_once_and_only_with_the_right_to() {
+    let world = World::new();
+    let digest = Digest::of_sha256(TEN);
+    let delete = async |scope| world.send(&[scope], on(Method::DELETE, &path(&digest)), Body::empty()).await;
+    assert_eq!(delete("repository:ann/app:delete").await.expect(202).calls, ["delete_blob"]);
+    let refused = delete("repository:ann/app:pull,push").await.expect_error(401, "UNAUTHORIZED");
+    assert!(refused.calls.is_empty());
+
+    // It may have been done: the same again would say that there is no such blob.
+    let gone = RepositoryError::Unavailable { attempted: "deleting".into() };
+    world.repositories.faults.add("delete_blob", When::Before, gone);
+    let answer = delete("repository:ann/app:delete").await.expect_error(503, "UNAVAILABLE");
+    assert_eq!(answer.calls, ["delete_blob"]);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_needed_is_not_deleted_and_its_manifest_is_named() {
+    let world = World::new();
+    let (digest, manifest) = (Digest::of_sha256(TEN), Digest::of_sha256(b"manifest"));
+    let needed = RepositoryError::BlobNeeded { digest: digest.clone(), manifest: manifest.clone() };
+    world.repositories.faults.add("delete_blob", When::Before, needed);
+
+    let request = on(Method::DELETE, &path(&digest));
+    let answer = world.send(&["repository:ann/app:delete"], request, Body::empty()).await;
+    let answer = answer.expect_error(405, "DENIED");
+    assert_eq!(answer.header("allow"), "GET, HEAD");
+    assert_eq!(answer.json()["errors"][0]["detail"]["manifest"], manifest.to_string());
 }

@@ -21,6 +21,7 @@ const SESSION: &str = "3b241101-e2bb-4255-8caf-4136c566a962";
 #[case("HEAD", "/v2/ann/app/manifests/DIGEST", "repository:ann/app:pull")]
 #[case("PUT", "/v2/ann/app/manifests/v1", "repository:ann/app:pull,push")]
 #[case("DELETE", "/v2/ann/app/manifests/v1", "repository:ann/app:delete")]
+#[case("DELETE", "/v2/ann/app/blobs/DIGEST", "repository:ann/app:delete")]
 #[case("POST", "/v2/ann/app/blobs/uploads/", "repository:ann/app:pull,push")]
 #[case("POST", "/v2/ann/app/blobs/uploads", "repository:ann/app:pull,push")]
 #[case("GET", "/v2/ann/app/blobs/uploads/SESSION", "repository:ann/app:pull,push")]
@@ -48,7 +49,7 @@ async fn nobody_in_particular_is_told_which_token_to_get(
 
 #[rstest]
 #[case("POST", "/v2/", "GET, HEAD")]
-#[case("DELETE", "/v2/ann/app/blobs/DIGEST", "GET, HEAD")]
+#[case("POST", "/v2/ann/app/blobs/DIGEST", "GET, HEAD, DELETE")]
 #[case("PUT", "/v2/ann/app/tags/list", "GET, HEAD")]
 #[case("GET", "/v2/ann/app/blobs/uploads/", "POST")]
 #[case("POST", "/v2/ann/app/manifests/v1", "GET, HEAD, PUT, DELETE")]

@@ -325,6 +325,11 @@ impl Repositories for FakeRepositories {
         })
     }
 
+    async fn delete_blob(&self, _: &RepositoryName, _: &Digest, _: &Actor) -> Result<(), RepositoryError> {
+        self.calls.note("delete_blob");
+        self.faults.check("delete_blob", When::Before)
+    }
+
     async fn quarantine(&self, _: &Locator) -> Result<(), RepositoryError> {
         self.calls.note("quarantine");
         self.faults.check("quarantine", When::Before)
