@@ -11,7 +11,10 @@ use proto::{
     blob::Grant,
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
-        repositories::{Manifest, NewManifest, RepositoriesClient, RepositoryEntry, Viewer, server},
+        repositories::{
+            Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Viewer, WantedReferrers,
+            server,
+        },
     },
 };
 use service_kit::grpc::in_memory;
@@ -50,6 +53,10 @@ impl Repositories for Scripted {
         _: &Reference,
         _: &Actor,
     ) -> Result<(), RepositoryError> {
+        Err(self.error.clone())
+    }
+
+    async fn referrers(&self, _: &WantedReferrers) -> Result<Referrers, RepositoryError> {
         Err(self.error.clone())
     }
 

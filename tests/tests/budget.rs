@@ -205,6 +205,7 @@ async fn a_pull_and_a_manifest_stay_within_their_budget() {
     let blob = &format!("/v2/team/app/blobs/{}", image::digest(&layer));
     let by_digest = &format!("/v2/team/app/manifests/{}", image::digest(manifest));
     let by_tag = "/v2/team/app/manifests/v2";
+    let referrers = &format!("/v2/team/app/referrers/{}", image::digest(manifest));
 
     for (what, calls, method, path) in [
         ("HEAD of a blob", 1, Method::HEAD, blob.as_str()),
@@ -212,6 +213,7 @@ async fn a_pull_and_a_manifest_stay_within_their_budget() {
         ("GET of a manifest by tag", 1, Method::GET, by_tag),
         ("GET of a manifest by digest", 1, Method::GET, by_digest),
         ("HEAD of a manifest", 1, Method::HEAD, by_tag),
+        ("a list of referrers", 1, Method::GET, referrers),
         ("a list of tags", 1, Method::GET, "/v2/team/app/tags/list"),
         ("the question whether this is a registry", 0, Method::GET, "/v2/"),
     ] {

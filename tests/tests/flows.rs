@@ -230,3 +230,51 @@ async fn a_blob_can_be_deleted_once_no_manifest_needs_it_and_pushed_again() {
         assert_eq!(raw.blob("team/app", &digest).await.expect(200).body, layer, "{topology:?}");
     }
 }
+
+#[tokio::test]
+async fn what_refers_to_an_image_is_listed_however_it_was_pushed() {
+    for topology in BOTH {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let subject = raw.push_image("team/app", "v1", &image::noise(7, 5_000)).await;
+        let subject = image::digest(&subject);
+        let path = format!("/v2/team/app/referrers/{subject}");
+        let empty = raw.send(Method::GET, "team/new", &path.replace("app", "new")).await.expect(200);
+        assert_eq!(empty.json()["manifests"], serde_json::json!([]));
+
+        let config = raw.push_blob("team/app", b"{}").await;
+        let signature = |subject: Option<&str>| {
+            serde_json::json!({
+                "schemaVersion": 2, "mediaType": image::OCI_MANIFEST, "artifactType": "application/x-signature",
+                "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2 },
+                "layers": [], "annotations": { "by": "team" },
+                "subject": subject.map(|digest| serde_json::json!({
+                    "mediaType": image::OCI_MANIFEST, "digest": digest, "size": 5 })),
+            })
+            .to_string()
+            .into_bytes()
+        };
+        let new = signature(Some(&subject.to_string()));
+        let reference = image::digest(&new).to_string();
+        let pushed = raw.put_manifest("team/app", &reference, image::OCI_MANIFEST, &new).await.expect(201);
+        assert_eq!(pushed.header("oci-subject"), subject.to_string());
+        let old = signature(None);
+        let _ = raw.put_manifest("team/app", "old", image::OCI_MANIFEST, &old).await.expect(201);
+        let fallback = subject.to_string().replace(':', "-");
+        let listing = image::oci_index(&[&old]);
+        let _ = raw.put_manifest("team/app", &fallback, image::OCI_INDEX, &listing).await.expect(201);
+
+        let found = raw.send(Method::GET, "team/app", &path).await.expect(200);
+        assert_eq!(found.header("content-type"), image::OCI_INDEX);
+        let listed = found.json()["manifests"].as_array().unwrap().clone();
+        assert_eq!(listed.len(), 2, "{topology:?}: {listed:?}");
+        let entry = listed.iter().find(|entry| entry["digest"] == reference).unwrap();
+        assert_eq!(entry["annotations"]["by"], "team");
+        assert_eq!(entry["size"], new.len());
+
+        let only = format!("{path}?artifactType=application/x-signature");
+        let found = raw.send(Method::GET, "team/app", &only).await.expect(200);
+        assert_eq!(found.header("oci-filters-applied"), "artifactType");
+        assert_eq!(found.json()["manifests"], serde_json::json!([entry]));
+    }
+}

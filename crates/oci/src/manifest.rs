@@ -155,6 +155,18 @@ impl ManifestFacts {
     }
 }
 
+impl Descriptor {
+    /// What an index lists, in its order.
+    ///
+    /// # Errors
+    /// It is no index.
+    pub fn all_in_index(body: &[u8]) -> Result<Vec<Self>, ManifestError> {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|error| ManifestError::NotJson(error.to_string()))?;
+        descriptors(&value, "manifests")
+    }
+}
+
 /// A manifest that could be read as another kind too could show two clients two images (CVE-2021-41190).
 fn check_unambiguous(value: &Value, kind: ManifestKind) -> Result<(), ManifestError> {
     let foreign: &[&str] = if kind.is_index() { &["config", "layers"] } else { &["manifests"] };

@@ -21,6 +21,14 @@ checked_text! {
 )]
 pub struct TagError(String);
 
+impl Tag {
+    /// The tag under which clients list what refers to `subject` if a registry cannot (distribution-spec,
+    /// Referrers Tag Schema): the algorithm and the first 64 digits.
+    pub fn of_referrers(subject: &Digest) -> Self {
+        Self(format!("{}-{:.64}", subject.algorithm(), subject.hex()).into())
+    }
+}
+
 impl FromStr for Tag {
     type Err = TagError;
 

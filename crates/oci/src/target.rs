@@ -20,6 +20,8 @@ pub enum Target {
     Upload(RepositoryName, SessionId),
     /// `/v2/<name>/manifests/<tag or digest>`
     Manifest(RepositoryName, Reference),
+    /// `/v2/<name>/referrers/<digest>`
+    Referrers(RepositoryName, Digest),
     /// `/v2/<name>/tags/list`
     Tags(RepositoryName),
 }
@@ -74,6 +76,7 @@ impl Target {
             // A trailing slash is part of `uploads/` alone.
             _ if slash_at_end => Err(TargetError::NotFound),
             ("manifests", reference) => Ok(Self::Manifest(name(before)?, self::reference(reference)?)),
+            ("referrers", digest) => Ok(Self::Referrers(name(before)?, digest.parse()?)),
             ("tags", "list") => Ok(Self::Tags(name(before)?)),
             ("blobs", digest) => Ok(Self::Blob(name(before)?, digest.parse()?)),
             ("uploads", session) => {
@@ -94,6 +97,7 @@ impl Target {
             | Self::Uploads(name)
             | Self::Upload(name, _)
             | Self::Manifest(name, _)
+            | Self::Referrers(name, _)
             | Self::Tags(name) => Some(name),
         }
     }
@@ -108,6 +112,7 @@ impl fmt::Display for Target {
             Self::Uploads(name) => write!(f, "/v2/{name}/blobs/uploads/"),
             Self::Upload(name, session) => write!(f, "/v2/{name}/blobs/uploads/{session}"),
             Self::Manifest(name, reference) => write!(f, "/v2/{name}/manifests/{reference}"),
+            Self::Referrers(name, digest) => write!(f, "/v2/{name}/referrers/{digest}"),
             Self::Tags(name) => write!(f, "/v2/{name}/tags/list"),
         }
     }

@@ -132,6 +132,7 @@ fn target() -> impl Strategy<Value = Target> {
         Just(Target::Base),
         Just(Target::Catalog),
         (name.clone(), digest.clone()).prop_map(|(name, digest)| Target::Blob(name, digest)),
+        (name.clone(), digest.clone()).prop_map(|(name, digest)| Target::Referrers(name, digest)),
         name.clone().prop_map(Target::Uploads),
         (name.clone(), session).prop_map(|(name, session)| Target::Upload(name, session)),
         (name.clone(), tag).prop_map(|(name, tag)| Target::Manifest(name, tag)),

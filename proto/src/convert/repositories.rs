@@ -126,6 +126,7 @@ pub(crate) fn put_manifest_request(manifest: &NewManifest, actor: &Actor) -> wir
         subject: printed(manifest.subject.as_ref()),
         artifact_type: printed(manifest.artifact_type.as_ref()),
         tags: printed_all(&manifest.tags),
+        annotations: manifest.annotations.clone().into_iter().collect(),
         actor: Some(actor.to_message()),
     }
 }
@@ -139,6 +140,7 @@ pub(crate) fn put_manifest(message: wire::PutManifestRequest) -> Result<(NewMani
         needs: read_all(message.needs)?,
         subject: parsed_option("subject", message.subject.as_deref())?,
         artifact_type: parsed_option("artifact_type", message.artifact_type.as_deref())?,
+        annotations: message.annotations.into_iter().collect(),
         tags: parsed_all("tags", &message.tags)?,
     };
     Ok((manifest, read("actor", message.actor)?))

@@ -180,6 +180,7 @@ fn what_the_repository_contract_says_reads_back() {
         ],
         subject: Some(digest),
         artifact_type: Some(media_type),
+        annotations: [("by".to_owned(), "älice".to_owned())].into(),
         tags: vec![parse("latest"), parse("1.0")],
     };
     let read = repositories::put_manifest(repositories::put_manifest_request(&manifest, &actor()));

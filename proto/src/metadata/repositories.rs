@@ -1,22 +1,26 @@
 //! What repositories hold: links to blobs, manifests, tags, and the list of repositories.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag};
+use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
 
-use super::{Actor, Page, PageRequest, Visibility};
+use super::{Actor, More, Page, PageRequest, Visibility};
 use crate::blob::Grant;
 
 pub mod client;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
+
+/// Bytes of the names and values of annotations that a referrer is listed with; those of one with more are left
+/// out of the list, and only there.
+pub const MAX_LISTED_ANNOTATION_BYTES: usize = 64 << 10;
 
 /// What repositories hold. A repository that does not exist is `NameUnknown`.
 #[async_trait]
@@ -72,6 +76,12 @@ pub trait Repositories: Send + Sync + 'static {
         actor: &Actor,
     ) -> Result<(), RepositoryError>;
 
+    /// What refers to a manifest, which need not be there itself.
+    ///
+    /// # Errors
+    /// `NameUnknown`; `Unavailable`.
+    async fn referrers(&self, wanted: &WantedReferrers) -> Result<Referrers, RepositoryError>;
+
     /// Tags in ASCII order.
     ///
     /// # Errors
@@ -121,8 +131,52 @@ pub struct NewManifest {
     pub subject: Option<Digest>,
     /// What a referrer is listed as.
     pub artifact_type: Option<MediaType>,
+    /// What a referrer is listed with; only kept if there is a subject, and they are not too long.
+    pub annotations: BTreeMap<String, String>,
     /// The tags that name it from now on.
     pub tags: Vec<Tag>,
+}
+
+/// Which referrers are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedReferrers {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Of what.
+    pub subject: Digest,
+    /// Only those of this type.
+    pub artifact_type: Option<MediaType>,
+    /// Only those behind this one, which need not exist.
+    pub after: Option<ReferrerPlace>,
+    /// At most so many, 1 to 1,000; fewer if they have much to say.
+    pub limit: usize,
+}
+
+/// Where a referrer stands in the list: by the text of its type, none first, and then by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReferrerPlace {
+    /// What it is listed as.
+    pub artifact_type: Option<MediaType>,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+impl ReferrerPlace {
+    /// The place of `referrer`.
+    pub fn of(referrer: &Descriptor) -> Self {
+        Self { artifact_type: referrer.artifact_type.clone(), digest: referrer.digest.clone() }
+    }
+}
+
+/// A page of referrers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrers {
+    /// In the order of their places.
+    pub entries: Vec<Descriptor>,
+    /// Whether there is more behind them. A page that is not the last has an entry.
+    pub more: More,
+    /// What stands under the tag that clients use where this list is missing: the caller folds it in.
+    pub fallback: Option<Manifest>,
 }
 
 /// Whose view of the list of repositories is wanted.

@@ -19,7 +19,8 @@
 //   $Id:pushed               hash   tag → "ULID subject": when and by whom; changes whenever $Id:tag does
 //   $Id:tags, $Id:recent     set    tag; ULID NUL tag
 //   $Id:tagged               set    digest NUL tag
-//   $Id:manifest:<digest>    hash   Type (last: the manifest exists), Body, Subject, Artifact, Needs, Pushed
+//   $Id:manifest:<digest>    hash   Type (last: the manifest exists), Body, Size, Subject, Artifact,
+//                                   Annotations (JSON, of a referrer), Needs, Pushed
 //   $Id:blobs                hash   digest → "size token [unused since]"
 //   $Id:uses                 set    needed NUL manifest
 //   $Id:unused               set    time NUL digest
@@ -68,6 +69,7 @@ pub(crate) const SCHEMA: Key = Key::from_static("^schema");
 pub(crate) mod field {
     use crate::keyspace::Field;
 
+    pub(crate) const ANNOTATIONS: Field = Field::from_static("Annotations");
     pub(crate) const ARTIFACT: Field = Field::from_static("Artifact");
     pub(crate) const BODY: Field = Field::from_static("Body");
     pub(crate) const BYTES: Field = Field::from_static("Bytes");
@@ -249,6 +251,19 @@ pub(crate) fn unused_since(time_ms: i64, digest: &Digest) -> Bytes {
 
 pub(crate) fn referrer(subject: &Digest, artifact_type: &str, digest: &Digest) -> Bytes {
     format!("{subject}\0{artifact_type}\0{digest}").into()
+}
+
+/// The referrers of `subject`: all, or those of one type.
+pub(crate) fn referrers_of(subject: &Digest, artifact_type: Option<&str>) -> MemberRange {
+    MemberRange::beginning_with(match artifact_type {
+        Some(artifact_type) => format!("{subject}\0{artifact_type}\0"),
+        None => format!("{subject}\0"),
+    })
+}
+
+/// The artifact type, perhaps empty, of a member that `referrer` made.
+pub(crate) fn artifact_type_of(member: &Bytes) -> &[u8] {
+    member.split(|byte| *byte == 0).nth(1).unwrap_or_default()
 }
 
 pub(crate) fn event(at: Ulid, payload: &str) -> Bytes {

@@ -38,6 +38,7 @@ mod manifests;
 mod mounts;
 mod namespaces;
 mod placement;
+mod referrers;
 mod repositories;
 mod sessions;
 mod signing_keys;

@@ -18,6 +18,7 @@ use crate::{
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Field, Follow, Key, Mutation, Record},
     placement::{Placement, Target, belongs, guard},
+    referrers::listed_annotations,
     step,
     tags::TagBefore,
 };
@@ -48,7 +49,7 @@ impl Service {
     }
 
     /// Whether the id is the repository's, and the manifest, if it is there: all of one moment.
-    async fn followed(
+    pub(crate) async fn followed(
         &self,
         placement: &Placement,
         repository: &RepositoryName,
@@ -216,12 +217,16 @@ fn edges(id: RepositoryId, manifest: &NewManifest) -> Vec<Mutation> {
 
 /// The record. The media type comes last: it is what makes the manifest count.
 fn body(id: RepositoryId, manifest: &NewManifest, now_ms: i64) -> Vec<Mutation> {
-    let NewManifest { digest, media_type, body, needs, subject, artifact_type, .. } = manifest;
+    let NewManifest { digest, media_type, body, needs, artifact_type, .. } = manifest;
     let key = keys::manifest(id, digest);
     let set = |field, value: Bytes| Mutation::SetField(key.clone(), field, value);
 
     let mut mutations = vec![set(field::BODY, body.clone()), set(field::NEEDS, written_needs(needs).into())];
-    mutations.extend(subject.as_ref().map(|subject| set(field::SUBJECT, subject.to_string().into())));
+    mutations.push(set(field::SIZE, body.len().to_string().into()));
+    if let Some(subject) = &manifest.subject {
+        mutations.push(set(field::SUBJECT, subject.to_string().into()));
+        mutations.push(set(field::ANNOTATIONS, listed_annotations(&manifest.annotations).into()));
+    }
     mutations
         .extend(artifact_type.as_ref().map(|artifact| set(field::ARTIFACT, artifact.to_string().into())));
     mutations.push(set(field::PUSHED, now_ms.to_string().into()));

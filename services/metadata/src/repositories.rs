@@ -6,7 +6,7 @@ use proto::{
     blob::Grant,
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
-        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+        repositories::{Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers},
     },
 };
 
@@ -53,6 +53,10 @@ impl Repositories for Service {
             Reference::Tag(tag) => self.delete_tag(repository, tag, actor).await,
             Reference::Digest(digest) => self.delete_digest(repository, digest, actor).await,
         }
+    }
+
+    async fn referrers(&self, wanted: &WantedReferrers) -> Result<Referrers, RepositoryError> {
+        self.list_referrers(wanted).await
     }
 
     async fn tags(

@@ -52,6 +52,10 @@ pub(crate) enum ApiError {
     LastTag(TagError),
     #[error("`last`: {0}")]
     LastName(NameError),
+    #[error("`last` is not the end of a page of referrers")]
+    LastReferrer,
+    #[error("`artifactType`: {0}")]
+    ArtifactType(MediaTypeError),
 
     #[error("the range lies outside of the {size_bytes} bytes of the blob")]
     RangeUnsatisfiable { size_bytes: u64 },
@@ -133,11 +137,11 @@ impl ApiError {
                 spec(S::METHOD_NOT_ALLOWED, Code::Unsupported, "use one of the methods in Allow")
             }
             Self::Path(error) => path_spec(error),
-            Self::PageSize(_) => {
-                spec(S::BAD_REQUEST, Code::PaginationNumberInvalid, "ask for n=100, for example")
-            }
-            Self::LastTag(_) => spec(S::BAD_REQUEST, Code::TagInvalid, "take the Link of the page before"),
-            Self::LastName(_) => spec(S::BAD_REQUEST, Code::NameInvalid, "take the Link of the page before"),
+            Self::PageSize(_)
+            | Self::LastTag(_)
+            | Self::LastName(_)
+            | Self::LastReferrer
+            | Self::ArtifactType(_) => self.list_spec(),
             Self::RangeUnsatisfiable { .. } => {
                 spec(S::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, "ask for a range within the blob")
             }
@@ -160,6 +164,22 @@ impl ApiError {
             ),
             Self::Crashed => spec(S::INTERNAL_SERVER_ERROR, Code::Unknown, INTERNAL_ADVICE),
             _ => self.upload_spec(),
+        }
+    }
+
+    fn list_spec(&self) -> Spec {
+        const BEFORE: &str = "take the Link of the page before";
+        use StatusCode as S;
+        match self {
+            Self::PageSize(_) => {
+                spec(S::BAD_REQUEST, Code::PaginationNumberInvalid, "ask for n=100, for example")
+            }
+            Self::LastTag(_) => spec(S::BAD_REQUEST, Code::TagInvalid, BEFORE),
+            Self::LastName(_) => spec(S::BAD_REQUEST, Code::NameInvalid, BEFORE),
+            Self::ArtifactType(_) => {
+                spec(S::BAD_REQUEST, Code::Unsupported, "write it as type/subtype, or leave it out")
+            }
+            _ => spec(S::BAD_REQUEST, Code::Unsupported, BEFORE),
         }
     }
 

@@ -21,6 +21,9 @@ pub(crate) static UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-uplo
 /// The subject of the manifest that was pushed.
 pub(crate) static SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
+/// The filters that a list was made with.
+pub(crate) static FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
 /// What `Authorization` carries.
 #[derive(Debug)]
 pub(crate) enum Authorization<'a> {

@@ -9,7 +9,7 @@ use http::{
         RANGE,
     },
 };
-use oci::{Digest, MediaType, RepositoryName, SessionId, Span, Target};
+use oci::{Descriptor, Digest, ManifestKind, MediaType, RepositoryName, SessionId, Span, Target};
 use proto::{
     blob::Opened,
     metadata::{repositories::Manifest, uploads::UploadAddress},
@@ -36,6 +36,28 @@ pub(crate) fn page(document: &impl Serialize, next: Option<String>) -> Response 
     if let Some(next) = next {
         set(&mut response, LINK, &format!("<{next}>; rel=\"next\""));
     }
+    response
+}
+
+/// An OCI index that is a page of a list, with where the next one is.
+pub(crate) fn index(manifests: &[Descriptor], next: Option<String>) -> Response {
+    let media_type = ManifestKind::OciIndex.media_type();
+    let mut response = page(&Index { schema_version: 2, media_type: &media_type, manifests }, next);
+    set(&mut response, CONTENT_TYPE, media_type.as_str());
+    response
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    schema_version: u32,
+    media_type: &'a MediaType,
+    manifests: &'a [Descriptor],
+}
+
+/// Says that a list was filtered by artifact type.
+pub(crate) fn filtered(mut response: Response) -> Response {
+    set(&mut response, headers::FILTERS_APPLIED.clone(), "artifactType");
     response
 }
 

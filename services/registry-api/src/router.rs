@@ -19,7 +19,7 @@ use crate::{
     access::{Caller, Wanted},
     asked::Asked,
     error::{ApiError, ErrorContext},
-    handlers::{base, blobs, catalog, manifests, tags, token, uploads},
+    handlers::{base, blobs, catalog, manifests, referrers, tags, token, uploads},
     headers,
     urls::TOKEN_PATH,
 };
@@ -126,6 +126,8 @@ async fn target(
         }
         (Target::Manifest(name, reference), _) => manifests::get(services, asked, name, reference).await,
 
+        (Target::Referrers(name, subject), _) => referrers::list(services, asked, name, subject).await,
+
         (Target::Uploads(name), _) => uploads::start(registry, asked, caller, name, body).await,
         (Target::Upload(name, session), _) => {
             let address = UploadAddress { repository: name.clone(), session: *session };
@@ -164,9 +166,13 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
         (Target::Catalog, _) if reads => {
             Some(Wanted::Scope(Scope { resource: Resource::Catalog, actions: [Action::All].into() }))
         }
-        (Target::Tags(name) | Target::Blob(name, _) | Target::Manifest(name, _), _) if reads => {
-            Some(scope(name, &[Action::Pull]))
-        }
+        (
+            Target::Tags(name)
+            | Target::Blob(name, _)
+            | Target::Manifest(name, _)
+            | Target::Referrers(name, _),
+            _,
+        ) if reads => Some(scope(name, &[Action::Pull])),
         (Target::Manifest(name, _), &Method::PUT) => Some(scope(name, &[Action::Pull, Action::Push])),
         (Target::Uploads(name), &Method::POST) => {
             Some(Wanted::NewUpload { into: name.clone(), from: uploads::mount_source(asked) })
@@ -185,7 +191,7 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
 /// `Allow` of a target.
 const fn allowed(target: &Target) -> &'static str {
     match target {
-        Target::Base | Target::Catalog | Target::Tags(_) => "GET, HEAD",
+        Target::Base | Target::Catalog | Target::Tags(_) | Target::Referrers(..) => "GET, HEAD",
         Target::Blob(..) => "GET, HEAD, DELETE",
         Target::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Target::Uploads(_) => "POST",

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use oci::{Digest, Locator, Reference, RepositoryName, Tag};
 use service_kit::grpc::{GrpcChannel, unary};
 
-use super::{Manifest, NewManifest, Repositories, RepositoryEntry, RepositoryError, Viewer};
+use super::{
+    Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError, Viewer, WantedReferrers,
+};
 use crate::{
     blob::Grant,
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
@@ -100,6 +102,12 @@ impl Repositories for RepositoriesClient {
         let answer = self.service.clone().delete_manifest(unary(message, self.deadline)).await;
 
         concluded("deleting a manifest", answer, |_| Ok(()))
+    }
+
+    async fn referrers(&self, wanted: &WantedReferrers) -> Result<Referrers, RepositoryError> {
+        let answer = self.service.clone().referrers(unary(wanted.to_message(), self.deadline)).await;
+
+        concluded("listing referrers", answer, Referrers::from_message)
     }
 
     async fn tags(

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Repositories, Viewer};
+use super::{Repositories, Viewer, WantedReferrers};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -91,6 +91,13 @@ impl RepositoryService for Server {
 
         self.0.delete_manifest(&repository, &reference, &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::DeleteManifestResponse {}))
+    }
+
+    async fn referrers(&self, request: Request<wire::ReferrersRequest>) -> Answer<wire::ReferrersResponse> {
+        let wanted = WantedReferrers::from_message(request.into_inner())?;
+
+        let found = self.0.referrers(&wanted).await.map_err(status_of)?;
+        Ok(Response::new(found.to_message()))
     }
 
     async fn tags(&self, request: Request<wire::TagsRequest>) -> Answer<wire::TagsResponse> {

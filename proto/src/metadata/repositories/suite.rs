@@ -8,6 +8,8 @@
     reason = "this module is a test"
 )]
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::ToSpan as _;
 use oci::{Digest, ManifestKind, Need, Needed, Reference, RepositoryName, Tag};
@@ -22,6 +24,7 @@ use crate::metadata::{
 
 mod blobs;
 mod lists;
+mod referrers;
 
 /// All cases.
 ///
@@ -47,6 +50,7 @@ pub async fn run(world: World) {
     a_push_and_a_delete_leave_no_tag_without_its_manifest(&world).await;
     blobs::run(&world).await;
     lists::run(&world).await;
+    referrers::run(&world).await;
 }
 
 fn tag(tag: &str) -> Tag {
@@ -71,6 +75,7 @@ fn image(repository: &RepositoryName, body: &str, blobs: &[&Digest], tags: &[&st
         needs: blobs.iter().map(need).collect(),
         subject: None,
         artifact_type: None,
+        annotations: BTreeMap::new(),
         tags: tags.iter().map(|text| tag(text)).collect(),
     }
 }

@@ -2,6 +2,7 @@
 //! the invariants hold all the same, and doing it again completes it.
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -160,6 +161,7 @@ pub(super) fn manifest(
         needs: needs.iter().map(need).collect(),
         subject: Some(digest("subject")),
         artifact_type: None,
+        annotations: BTreeMap::new(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
     }
 }

@@ -99,6 +99,7 @@ fn parsed(
         needs: facts.needs,
         subject: facts.subject.map(|subject| subject.digest),
         artifact_type: facts.artifact_type,
+        annotations: facts.annotations,
         tags,
     })
 }

@@ -7,6 +7,8 @@ mod blobs;
 mod errors;
 mod lists;
 mod manifests;
+mod referrers;
+mod repositories;
 mod routes;
 mod services;
 mod tokens;

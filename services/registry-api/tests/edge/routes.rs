@@ -19,6 +19,7 @@ const SESSION: &str = "3b241101-e2bb-4255-8caf-4136c566a962";
 #[case("HEAD", "/v2/ann/app/blobs/DIGEST", "repository:ann/app:pull")]
 #[case("GET", "/v2/ann/app/manifests/v1", "repository:ann/app:pull")]
 #[case("HEAD", "/v2/ann/app/manifests/DIGEST", "repository:ann/app:pull")]
+#[case("GET", "/v2/ann/app/referrers/DIGEST", "repository:ann/app:pull")]
 #[case("PUT", "/v2/ann/app/manifests/v1", "repository:ann/app:pull,push")]
 #[case("DELETE", "/v2/ann/app/manifests/v1", "repository:ann/app:delete")]
 #[case("DELETE", "/v2/ann/app/blobs/DIGEST", "repository:ann/app:delete")]
@@ -67,7 +68,8 @@ async fn what_is_not_possible_names_what_is(#[case] method: &str, #[case] path: 
 
 #[rstest]
 #[case("/v2/nothing", 404, "UNSUPPORTED")]
-#[case("/v2/ann/app/referrers/DIGEST", 404, "UNSUPPORTED")]
+#[case("/v2/ann/app/referrers/sha256:abc", 400, "DIGEST_INVALID")]
+#[case("/v2/ann/app/referrers/latest", 400, "DIGEST_INVALID")]
 #[case("/v1/_ping", 404, "UNSUPPORTED")]
 #[case("/api/v1/repositories", 404, "UNSUPPORTED")]
 #[case("/elsewhere", 404, "UNSUPPORTED")]

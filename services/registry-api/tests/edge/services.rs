@@ -14,15 +14,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use oci::{ContentId, Digest, Generation, Locator, Reference, RepositoryName, SessionId, Span, Tag};
+use oci::{ContentId, Digest, Generation, Locator, RepositoryName, SessionId, Span};
 use proto::{
     ByteStream, StreamError,
     auth::{Auth, AuthError, IssuedToken, Subject, TokenRequest, VerificationKey},
     blob::{Append, Appended, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened, Part},
     metadata::{
-        Actor, More, Page, PageRequest, Repositories, RepositoryError, Standing, UploadError, Uploads,
-        Visibility,
-        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+        Actor, Standing, UploadError, Uploads,
         uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
     },
 };
@@ -32,7 +30,7 @@ use proto::{
 pub(crate) struct Calls(Arc<Mutex<Vec<&'static str>>>);
 
 impl Calls {
-    fn note(&self, call: &'static str) {
+    pub(crate) fn note(&self, call: &'static str) {
         self.0.lock().unwrap().push(call);
     }
 
@@ -63,7 +61,7 @@ impl<E> Faults<E> {
         self.0.lock().unwrap().push_back((call, when, error));
     }
 
-    fn check(&self, call: &'static str, now: When) -> Result<(), E> {
+    pub(crate) fn check(&self, call: &'static str, now: When) -> Result<(), E> {
         let mut faults = self.0.lock().unwrap();
         match faults.front() {
             Some((next, when, _)) if *next == call && *when == now => Err(faults.pop_front().unwrap().2),
@@ -296,109 +294,4 @@ impl Blobs for FakeBlobs {
         self.calls.note("discard");
         self.faults.check("discard", When::Before)
     }
-}
-
-#[derive(Default)]
-pub(crate) struct FakeRepositories {
-    pub(crate) calls: Calls,
-    pub(crate) faults: Faults<RepositoryError>,
-    pub(crate) blobs: Mutex<BTreeMap<Digest, u64>>,
-    pub(crate) stored: Mutex<Vec<NewManifest>>,
-    pub(crate) names: Mutex<Vec<RepositoryName>>,
-    pub(crate) tags: Mutex<Vec<Tag>>,
-}
-
-#[async_trait]
-impl Repositories for FakeRepositories {
-    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
-        self.calls.note("blob");
-        self.faults.check("blob", When::Before)?;
-        let unknown =
-            || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
-        let size_bytes = *self.blobs.lock().unwrap().get(digest).ok_or_else(unknown)?;
-        Ok(Grant {
-            locator: locator(digest, 7),
-            repository: repository.clone(),
-            size_bytes,
-            expires: Timestamp::MAX,
-            mac: [0; 32],
-        })
-    }
-
-    async fn delete_blob(&self, _: &RepositoryName, _: &Digest, _: &Actor) -> Result<(), RepositoryError> {
-        self.calls.note("delete_blob");
-        self.faults.check("delete_blob", When::Before)
-    }
-
-    async fn quarantine(&self, _: &Locator) -> Result<(), RepositoryError> {
-        self.calls.note("quarantine");
-        self.faults.check("quarantine", When::Before)
-    }
-
-    async fn manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Manifest, RepositoryError> {
-        self.calls.note("manifest");
-        self.faults.check("manifest", When::Before)?;
-        let named = |stored: &&NewManifest| match reference {
-            Reference::Tag(tag) => stored.tags.contains(tag),
-            Reference::Digest(digest) => stored.digest == *digest,
-        };
-        let stored = self.stored.lock().unwrap();
-        let found = stored.iter().find(named).ok_or_else(|| RepositoryError::ManifestUnknown {
-            repository: repository.clone(),
-            reference: reference.clone(),
-        })?;
-        let NewManifest { digest, media_type, body, .. } = found.clone();
-        Ok(Manifest { digest, media_type, body })
-    }
-
-    async fn put_manifest(&self, manifest: &NewManifest, _: &Actor) -> Result<(), RepositoryError> {
-        self.calls.note("put_manifest");
-        self.faults.check("put_manifest", When::Before)?;
-        self.stored.lock().unwrap().push(manifest.clone());
-        self.faults.check("put_manifest", When::After)
-    }
-
-    async fn delete_manifest(
-        &self,
-        _: &RepositoryName,
-        _: &Reference,
-        _: &Actor,
-    ) -> Result<(), RepositoryError> {
-        self.calls.note("delete_manifest");
-        self.faults.check("delete_manifest", When::Before)
-    }
-
-    async fn tags(&self, _: &RepositoryName, page: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
-        self.calls.note("tags");
-        self.faults.check("tags", When::Before)?;
-        Ok(page_of(&self.tags.lock().unwrap(), page))
-    }
-
-    async fn repositories(
-        &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
-    ) -> Result<Page<RepositoryEntry>, RepositoryError> {
-        self.calls.note("repositories");
-        assert_eq!(viewer, Viewer::Administrator);
-        let entry = |name| RepositoryEntry {
-            name,
-            visibility: Visibility::Private,
-            updated: Timestamp::UNIX_EPOCH,
-            size_bytes: 0,
-        };
-        let Page { entries, more } = page_of(&self.names.lock().unwrap(), page);
-        Ok(Page { entries: entries.into_iter().map(entry).collect(), more })
-    }
-}
-
-fn page_of<T: Ord + Clone>(all: &[T], page: &PageRequest<T>) -> Page<T> {
-    let behind: Vec<T> =
-        all.iter().filter(|entry| page.after.as_ref().is_none_or(|after| *entry > after)).cloned().collect();
-    let more = if behind.len() > page.limit { More::Yes } else { More::No };
-    Page { entries: behind.into_iter().take(page.limit).collect(), more }
 }

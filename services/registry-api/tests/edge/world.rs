@@ -20,7 +20,10 @@ use service_kit::{
 };
 use tower::ServiceExt as _;
 
-use crate::services::{Calls, FakeAuth, FakeBlobs, FakeRepositories, FakeUploads};
+use crate::{
+    repositories::FakeRepositories,
+    services::{Calls, FakeAuth, FakeBlobs, FakeUploads},
+};
 
 pub(crate) const PUSH: &str = "repository:ann/app:pull,push";
 pub(crate) const PULL: &str = "repository:ann/app:pull";
