@@ -278,3 +278,22 @@ async fn what_refers_to_an_image_is_listed_however_it_was_pushed() {
         assert_eq!(found.json()["manifests"], serde_json::json!([entry]));
     }
 }
+
+#[tokio::test]
+async fn a_blob_is_mounted_without_a_source_from_where_the_token_may_pull() {
+    for topology in BOTH {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let bytes = image::noise(8, 20_000);
+        let digest = raw.push_blob("team/from", &bytes).await;
+        let path = format!("/v2/team/into/blobs/uploads/?mount={digest}");
+
+        let _ = raw.send(Method::POST, "team/into", &path).await.expect(202);
+        let token = raw.token(&["repository:team/into:pull,push", "repository:team/from:pull"]).await;
+        let mounted = read(raw.anonymous(Method::POST, &path).bearer_auth(token).send().await.unwrap())
+            .await
+            .expect(201);
+        assert_eq!(mounted.header("docker-content-digest"), digest.to_string());
+        assert_eq!(raw.blob("team/into", &digest).await.expect(200).body, bytes);
+    }
+}

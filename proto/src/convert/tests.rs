@@ -147,7 +147,8 @@ fn what_the_upload_contract_says_reads_back() {
     reads_back(&Held { session: session(), locator: None });
     reads_back(&Held { session: session(), locator: Some(parse(LOCATOR)) });
 
-    let mount = Mount { repository: parse("alice/app"), digest: parse(SHA256), from: parse("alice/base") };
+    let mount =
+        Mount { repository: parse("alice/app"), digest: parse(SHA256), from: vec![parse("alice/base")] };
     let read = uploads::mount(uploads::mount_request(&mount, &actor()));
     assert_eq!(read, Ok((mount, actor())));
 

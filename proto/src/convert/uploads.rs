@@ -1,14 +1,16 @@
 //! Upload sessions, and who acts on them, as messages.
 
+use oci::RepositoryName;
+
 use super::{
-    BadField, Wire, address, enumeration, parsed, parsed_option, printed, read, read_all, subject, timestamp,
-    written_all,
+    BadField, Wire, address, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read,
+    read_all, subject, timestamp, written_all,
 };
 use crate::{
     blob::HashState,
     metadata::{
         Actor, Standing, Via,
-        uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
+        uploads::{Advance, Held, Link, MAX_MOUNT_SOURCES, Mount, Mounted, UploadAddress, UploadSession},
     },
     wire,
 };
@@ -143,16 +145,23 @@ pub(crate) fn mount_request(mount: &Mount, actor: &Actor) -> wire::MountRequest 
     wire::MountRequest {
         repository: mount.repository.to_string(),
         digest: mount.digest.to_string(),
-        from: mount.from.to_string(),
+        from: printed(mount.from.first()).unwrap_or_default(),
+        others: printed_all(mount.from.get(1..).unwrap_or_default()),
         actor: Some(actor.to_message()),
     }
 }
 
 pub(crate) fn mount(message: wire::MountRequest) -> Result<(Mount, Actor), BadField> {
+    let first = Some(message.from.as_str()).filter(|from| !from.is_empty());
+    let mut from = Vec::from_iter(parsed_option("from", first)?);
+    from.extend(parsed_all::<RepositoryName>("others", &message.others)?);
+    if from.len() > MAX_MOUNT_SOURCES {
+        return Err(BadField::unreadable("others", "there are too many"));
+    }
     let mount = Mount {
         repository: parsed("repository", &message.repository)?,
         digest: parsed("digest", &message.digest)?,
-        from: parsed("from", &message.from)?,
+        from,
     };
     Ok((mount, read("actor", message.actor)?))
 }

@@ -24,6 +24,9 @@ pub mod suite;
 /// Parts in one session, at most: what every object store allows.
 pub const MAX_PARTS: usize = 10_000;
 
+/// Repositories that one mount looks for its blob in, at most.
+pub const MAX_MOUNT_SOURCES: usize = 100;
+
 /// Upload sessions. A session that does not exist, has ended or belongs to another repository is `UploadUnknown`.
 #[async_trait]
 pub trait Uploads: Send + Sync + 'static {
@@ -33,7 +36,8 @@ pub trait Uploads: Send + Sync + 'static {
     /// `NamespaceUnknown`; `Unavailable`.
     async fn start(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError>;
 
-    /// Links a blob of another repository here, or opens a session if it is not there.
+    /// Links a blob of another repository here, or opens a session if none of the sources has it. What is read
+    /// depends on the request alone, so that time does not tell what other repositories have.
     ///
     /// # Errors
     /// As `start`.
@@ -107,8 +111,9 @@ pub struct Mount {
     pub repository: RepositoryName,
     /// What.
     pub digest: Digest,
-    /// Where from. The caller has checked that the subject may pull there.
-    pub from: RepositoryName,
+    /// Where from: the first of these that has it, at most [`MAX_MOUNT_SOURCES`]. The caller has checked that the
+    /// subject may pull there.
+    pub from: Vec<RepositoryName>,
 }
 
 /// How a mount ended.
@@ -116,7 +121,7 @@ pub struct Mount {
 pub enum Mounted {
     /// The blob is linked here now.
     Linked,
-    /// The source has no such blob: upload it.
+    /// No source has such a blob: upload it.
     Started(UploadSession),
 }
 

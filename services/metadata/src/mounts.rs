@@ -1,5 +1,6 @@
 //! Mounting: a repository links what another one has, without a byte being moved (distribution-spec, end-11).
 
+use oci::RepositoryName;
 use proto::metadata::{
     Actor, UploadError,
     uploads::{Mount, Mounted},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Service {
-    /// Links the blob here, or opens a session if the source does not have it.
+    /// Links the blob here, or opens a session if no source has it.
     pub(crate) async fn mount_content(&self, mount: &Mount, actor: &Actor) -> Result<Mounted, UploadError> {
         let Mount { repository, digest, from } = mount;
         for _ in 0..ATTEMPTS {
@@ -36,12 +37,12 @@ impl Service {
                 Seen::Moved => {}
             }
             self.forget(repository);
-            self.forget(from);
+            for from in from {
+                self.forget(from);
+            }
         }
 
-        Err(UploadError::Conflict {
-            attempted: format!("mounting {digest} from {from} in {repository}").into(),
-        })
+        Err(UploadError::Conflict { attempted: format!("mounting {digest} in {repository}").into() })
     }
 
     fn mounting(
@@ -66,31 +67,50 @@ impl Service {
             .then(target.counted())
     }
 
+    /// Reads all sources whatever the first of them says: how long it takes tells nothing.
     async fn before_mount(&self, mount: &Mount, target: &Target) -> Result<Seen, UploadError> {
         let Mount { repository, digest, from } = mount;
-        let Some(source) = self.placement(from).await? else {
-            return Ok(Seen::Absent);
-        };
-        let mut asked = vec![guard(&source), BlobLink::field(source.id, digest)];
-        asked.extend([guard(target.placement()), BlobLink::field(target.id(), digest)]);
+        let sources = self.sources(from).await?;
+        let mut asked = vec![guard(target.placement()), BlobLink::field(target.id(), digest)];
         asked.extend(Content::fields(digest));
+        asked.extend(
+            sources.iter().flat_map(|(_, source)| [guard(source), BlobLink::field(source.id, digest)]),
+        );
         let mut values = self.keyspace().get_many(&asked).await?.into_iter();
 
-        let from_right = belongs(next(&mut values).as_ref(), from);
-        let offered = next(&mut values).map(|value| BlobLink::read(source.id, digest, &value)).transpose()?;
         let here_name = next(&mut values);
-        let here_right = matches!(target, Target::New(_)) || belongs(here_name.as_ref(), repository);
+        let mut right = matches!(target, Target::New(_)) || belongs(here_name.as_ref(), repository);
         let here = next(&mut values);
         let content = Content::read(digest, &mut values)?;
-        if !from_right || !here_right {
+        let mut offered = None;
+        for (name, source) in sources {
+            right &= belongs(next(&mut values).as_ref(), name);
+            let link =
+                next(&mut values).map(|value| BlobLink::read(source.id, digest, &value)).transpose()?;
+            offered = offered.or(link.map(|link| (source, link)));
+        }
+        if !right {
             return Ok(Seen::Moved);
         }
 
         Ok(match (content.live(), here, offered) {
             (Some(_), Some(_), _) => Seen::Linked,
-            (Some(_), None, Some(link)) => Seen::Mountable { source, link, content: Box::new(content) },
+            (Some(_), None, Some((source, link))) => {
+                Seen::Mountable { source, link, content: Box::new(content) }
+            }
             _ => Seen::Absent,
         })
+    }
+
+    async fn sources<'a>(
+        &self,
+        from: &'a [RepositoryName],
+    ) -> Result<Vec<(&'a RepositoryName, Placement)>, UploadError> {
+        let mut sources = Vec::with_capacity(from.len());
+        for name in from {
+            sources.extend(self.placement(name).await?.map(|placement| (name, placement)));
+        }
+        Ok(sources)
     }
 }
 
@@ -102,7 +122,7 @@ enum Seen {
         link: BlobLink,
         content: Box<Content>,
     },
-    /// There is nothing to mount: neither the source nor its content.
+    /// There is nothing to mount: no source, or no content.
     Absent,
     /// A name means another repository by now.
     Moved,

@@ -181,6 +181,15 @@ impl Caller {
         self.life == Life::Alive && self.token.allows(&Resource::Repository(repository.clone()), Action::Pull)
     }
 
+    /// The repositories that the token allows to read, at most `limit`.
+    pub(crate) fn pullable(&self, limit: usize) -> Vec<RepositoryName> {
+        let names = self.token.scopes.iter().filter_map(|scope| match &scope.resource {
+            Resource::Repository(name) => Some(name),
+            Resource::Catalog => None,
+        });
+        names.filter(|name| self.may_pull(name)).take(limit).cloned().collect()
+    }
+
     fn checked(self, wanted: &Wanted) -> Result<Self, Refusal> {
         let outlived = matches!(wanted, Wanted::Upload(_)) && self.token.subject != Subject::Anonymous;
         if self.life == Life::Expired && !outlived {

@@ -289,7 +289,7 @@ async fn a_link_that_loses_against_another() {
 
 #[tokio::test]
 async fn a_mount() {
-    let mount = Mount { repository: other(), digest: digest("layer 1"), from: app() };
+    let mount = Mount { repository: other(), digest: digest("layer 1"), from: vec![app()] };
     let operation = async |service: &Service, mount: &Mount| service.mount(mount, &actor()).await.map(drop);
     cut_everywhere(operation, async |_: &Service| mount.clone()).await;
 }

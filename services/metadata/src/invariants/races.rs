@@ -148,7 +148,7 @@ async fn a_blob_is_deleted_while_it_is_mounted_or_put_into_a_manifest() {
     };
 
     linked().await;
-    let mount = Mount { repository: other(), digest: layer.clone(), from: app() };
+    let mount = Mount { repository: other(), digest: layer.clone(), from: vec![app()] };
     let mounted = service.mount(&mount, &actor()).await.unwrap();
     assert!(matches!(mounted, Mounted::Started(_)), "{mounted:?}");
     holds(&keyspace, &service).await;
@@ -215,7 +215,7 @@ async fn the_bytes_turn_out_missing_while_they_are_mounted() {
     let (rival, gone) = (service.clone(), locator(&content, 1));
     keyspace.interpose(async move { rival.quarantine(&gone).await.unwrap() });
 
-    let mount = Mount { repository: other(), digest: content, from: app() };
+    let mount = Mount { repository: other(), digest: content, from: vec![app()] };
     let mounted = service.mount(&mount, &actor()).await.unwrap();
     assert!(matches!(mounted, Mounted::Started(_)), "{mounted:?}");
     holds(&keyspace, &service).await;

@@ -56,7 +56,7 @@ async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Lin
             accepted_upload(service.link(&link, &actor()).await);
         }
         4 => {
-            let mount = Mount { repository: name, digest: layer, from: dice.name() };
+            let mount = Mount { repository: name, digest: layer, from: vec![dice.name(), dice.name()] };
             accepted_upload(service.mount(&mount, &actor()).await.map(drop));
         }
         5 | 6 => push(service, dice, &name).await,

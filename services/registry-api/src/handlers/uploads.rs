@@ -3,7 +3,7 @@
 use axum::{body::Body, response::Response};
 use http::HeaderMap;
 use oci::{Digest, RepositoryName};
-use proto::metadata::uploads::{Held, Mount, Mounted, UploadAddress, UploadSession};
+use proto::metadata::uploads::{Held, MAX_MOUNT_SOURCES, Mount, Mounted, UploadAddress, UploadSession};
 use service_kit::failpoint;
 
 use crate::{
@@ -47,18 +47,26 @@ pub(crate) async fn start(
     }
 }
 
-/// A mount without the right to pull from there, or without a `from`, is an upload like any other.
+/// A mount without the right to pull from there is an upload like any other. One without a `from` looks where the
+/// token itself says that it may pull. Public repositories that nobody named do not count: to find one, all that
+/// link the blob would have to be walked, the private ones too, and the time would tell how many there are.
 fn wanted_mount(
     asked: &Asked,
     caller: &Caller,
     repository: &RepositoryName,
 ) -> Result<Option<Mount>, ApiError> {
     let Some(digest) = digest(asked, "mount")? else { return Ok(None) };
-    let Some(from) = asked.query.get(FROM).filter(|from| !from.is_empty()) else { return Ok(None) };
-    let from: RepositoryName = from.parse().map_err(ApiError::MountSource)?;
-
-    let mount = Mount { repository: repository.clone(), digest, from };
-    Ok(caller.may_pull(&mount.from).then_some(mount))
+    let from = match asked.query.get(FROM).filter(|from| !from.is_empty()) {
+        None => caller.pullable(MAX_MOUNT_SOURCES),
+        Some(from) => {
+            let from = from.parse().map_err(ApiError::MountSource)?;
+            if !caller.may_pull(&from) {
+                return Ok(None);
+            }
+            vec![from]
+        }
+    };
+    Ok(Some(Mount { repository: repository.clone(), digest, from }))
 }
 
 async fn mount(

@@ -108,8 +108,10 @@ async fn a_post_cut_short_can_be_gone_on_with() {
 #[case("&from=ann/from", "repository:ann/from:push", 202)]
 #[case("&from=ann/empty", "repository:ann/empty:pull", 202)]
 #[case("&from=ann/from", "repository:ann/other:pull", 202)]
-#[case("", "repository:ann/from:pull", 202)]
-#[case("&from=", "repository:ann/from:pull", 202)]
+#[case("", "repository:ann/from:pull", 201)]
+#[case("&from=", "repository:ann/from:pull", 201)]
+#[case("", "repository:ann/from:push", 202)]
+#[case("", "repository:ann/other:pull", 202)]
 #[tokio::test]
 async fn a_mount_needs_the_right_to_pull_and_is_an_upload_otherwise(
     #[case] from: &str,

@@ -30,6 +30,7 @@ pub(super) async fn run(world: &World) {
     quarantined_content_cannot_be_linked_where_it_was(world).await;
     a_mount_links_what_its_source_has(world).await;
     a_mount_without_a_source_opens_a_session(world).await;
+    a_mount_looks_wherever_it_is_told_to_and_nowhere_else(world).await;
     many_pushers_of_many_blobs_all_succeed(world).await;
 }
 
@@ -192,7 +193,7 @@ async fn a_mount_links_what_its_source_has(world: &World) {
     let actor = world.user("up-mount", Role::User).await;
     let (from, name) = (repository("up-mount/base"), repository("up-mount/app"));
     let content = world.push_blob(&from, "up-mount", &actor).await;
-    let mount = Mount { repository: name.clone(), digest: content.clone(), from };
+    let mount = Mount { repository: name.clone(), digest: content.clone(), from: vec![from] };
 
     for _ in 0..2 {
         assert_eq!(world.uploads.mount(&mount, &actor).await.unwrap(), Mounted::Linked);
@@ -208,7 +209,7 @@ async fn a_mount_without_a_source_opens_a_session(world: &World) {
     let mount = |from: &str, digest: &Digest| Mount {
         repository: name.clone(),
         digest: digest.clone(),
-        from: repository(from),
+        from: vec![repository(from)],
     };
 
     let nowhere = [mount("up-unmount/none", &content), mount("up-unmount/base", &digest("unknown"))];
@@ -226,6 +227,32 @@ async fn a_mount_without_a_source_opens_a_session(world: &World) {
     let foreign = Mount { repository: repository("up-nobody/app"), ..mount("up-unmount/base", &content) };
     let refused = world.uploads.mount(&foreign, &actor).await.unwrap_err();
     assert!(matches!(refused, UploadError::NamespaceUnknown { .. }), "{refused}");
+}
+
+async fn a_mount_looks_wherever_it_is_told_to_and_nowhere_else(world: &World) {
+    let actor = world.user("up-where", Role::User).await;
+    let [name, none, base] = ["app", "none", "base"].map(|part| repository(&format!("up-where/{part}")));
+    let content = world.push_blob(&base, "up-where", &actor).await;
+    let mount = |from: &[&RepositoryName]| Mount {
+        repository: name.clone(),
+        digest: content.clone(),
+        from: from.iter().map(|name| (*name).clone()).collect(),
+    };
+
+    for from in [&[][..], &[&none], &[&name, &none]] {
+        let mounted = world.uploads.mount(&mount(from), &actor).await.unwrap();
+        assert!(matches!(mounted, Mounted::Started(_)), "{from:?}");
+    }
+    let many: Vec<RepositoryName> =
+        (0..98).map(|number| repository(&format!("up-where/n{number}"))).collect();
+    let everywhere: Vec<&RepositoryName> = many.iter().chain([&none, &base]).collect();
+    assert_eq!(world.uploads.mount(&mount(&everywhere), &actor).await.unwrap(), Mounted::Linked);
+    assert_eq!(world.location(&name, &content).await, Some(locator(&content, 1)));
+    assert_eq!(
+        world.uploads.mount(&mount(&[]), &actor).await.unwrap(),
+        Mounted::Linked,
+        "it is here already"
+    );
 }
 
 async fn many_pushers_of_many_blobs_all_succeed(world: &World) {
