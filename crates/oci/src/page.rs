@@ -6,8 +6,15 @@ pub struct PageSize(usize);
 
 /// Why a text is no page size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("n must be a whole number, not {0:?}")]
-pub struct PageSizeError(String);
+#[non_exhaustive]
+pub enum PageSizeError {
+    /// It is no number.
+    #[error("n must be a whole number, not {0:?}")]
+    NotANumber(String),
+    /// It is more than a page of this list may have.
+    #[error("n must be at most {}", PageSize::MAX)]
+    TooLarge,
+}
 
 impl PageSize {
     /// The largest page; who asks for more gets this much and a Link to the rest.
@@ -23,10 +30,21 @@ impl PageSize {
             return Ok(Self(Self::DEFAULT));
         };
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(PageSizeError(text.chars().take(32).collect()));
+            return Err(PageSizeError::NotANumber(text.chars().take(32).collect()));
         }
         // All digits, so what does not fit is too large.
         Ok(Self(text.parse().unwrap_or(usize::MAX).min(Self::MAX)))
+    }
+
+    /// Reads `n` for a list that refuses what is larger than its largest page (distribution, Listing repositories).
+    ///
+    /// # Errors
+    /// It is no number, or too large.
+    pub fn parse_bounded(n: Option<&str>) -> Result<Self, PageSizeError> {
+        let size = Self::parse(n)?;
+        let asked = n.and_then(|text| text.parse().ok()).unwrap_or(size.0);
+        let overflows = n.is_some_and(|text| text.parse::<usize>().is_err());
+        if overflows || asked > Self::MAX { Err(PageSizeError::TooLarge) } else { Ok(size) }
     }
 
     /// The number.

@@ -14,7 +14,7 @@ struct Catalog {
 
 /// A page of names.
 pub(crate) async fn list(services: &Services, asked: &Asked) -> Result<Response, ApiError> {
-    let limit = PageSize::parse(asked.query.get("n"))?.get();
+    let limit = PageSize::parse_bounded(asked.query.get("n"))?.get();
     let last = asked.query.get("last").filter(|last| !last.is_empty());
     let after = last.map(str::parse).transpose().map_err(ApiError::LastName)?;
     let page = PageRequest { after, limit };

@@ -60,5 +60,14 @@ async fn the_catalog_is_listed_for_administrators() {
     assert_eq!(last.header("link"), "");
 
     let _ = world.send(&[PULL], page(""), Body::empty()).await.expect_error(401, "UNAUTHORIZED");
+    let rest = world.send(&admin, page("?n=1000&last=ann%2Fapp"), Body::empty()).await.expect(200);
+    assert_eq!(rest.json(), json!({ "repositories": ["bob/x", "library/y"] }));
+    let none = world.send(&admin, page("?n=0"), Body::empty()).await.expect(200);
+    assert_eq!((none.json(), none.header("link")), (json!({ "repositories": [] }), ""));
+    for query in ["?n=1001", "?n=99999999999999999999999"] {
+        let answer = world.send(&admin, page(query), Body::empty()).await;
+        let _ = answer.expect_error(400, "PAGINATION_NUMBER_INVALID");
+    }
+
     let _ = world.send(&admin, page("?last=A"), Body::empty()).await.expect_error(400, "NAME_INVALID");
 }
