@@ -137,9 +137,10 @@ impl Failure for RepositoryError {
             | Self::NamespaceUnknown { .. }
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. } => Code::NotFound,
-            Self::ReferencesMissing { .. } | Self::StillNeeded { .. } | Self::BlobNeeded { .. } => {
-                Code::FailedPrecondition
-            }
+            Self::ReferencesMissing { .. }
+            | Self::StillNeeded { .. }
+            | Self::TagUnexpected { .. }
+            | Self::BlobNeeded { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,
             Self::Damaged { .. } => Code::DataLoss,
             Self::NoSpace { .. } => Code::ResourceExhausted,

@@ -12,8 +12,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Viewer, WantedReferrers,
-            server,
+            Expected, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Viewer,
+            WantedReferrers, server,
         },
     },
 };
@@ -51,6 +51,7 @@ impl Repositories for Scripted {
         &self,
         _: &RepositoryName,
         _: &Reference,
+        _: &Expected,
         _: &Actor,
     ) -> Result<(), RepositoryError> {
         Err(self.error.clone())

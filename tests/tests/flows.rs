@@ -297,3 +297,34 @@ async fn a_blob_is_mounted_without_a_source_from_where_the_token_may_pull() {
         assert_eq!(raw.blob("team/into", &digest).await.expect(200).body, bytes);
     }
 }
+
+#[tokio::test]
+async fn a_tag_is_moved_only_if_nobody_else_has_moved_it() {
+    for topology in BOTH {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let old = raw.push_image("team/app", "v1", &image::noise(9, 2_000)).await;
+        let new = raw.push_image("team/app", "v2", &image::noise(10, 2_000)).await;
+        let path = "/v2/team/app/manifests/v1";
+        let put = async |name: &'static str, value: &str| {
+            let request = raw.request(Method::PUT, "team/app", path).await.header(name, value);
+            let request = request.header(header::CONTENT_TYPE, image::OCI_MANIFEST).body(new.clone());
+            read(request.send().await.unwrap()).await
+        };
+        let of = |manifest: &[u8]| format!("\"{}\"", image::digest(manifest));
+
+        let refused = put("if-none-match", "*").await.expect_error(412, "DENIED");
+        assert!(String::from_utf8_lossy(&refused.body).contains(&image::digest(&old).to_string()));
+        let _ = put("if-match", &of(&new)).await.expect_error(412, "DENIED");
+        let _ = put("if-match", &of(&old)).await.expect(201);
+        let _ = put("if-match", &of(&old)).await.expect_error(412, "DENIED");
+        assert_eq!(raw.manifest("team/app", "v1").await.expect(200).body, new, "{topology:?}");
+
+        let delete = async |value: &str| {
+            let request = raw.request(Method::DELETE, "team/app", path).await.header("if-match", value);
+            read(request.send().await.unwrap()).await
+        };
+        let _ = delete(&of(&old)).await.expect_error(412, "DENIED");
+        let _ = delete(&of(&new)).await.expect(202);
+    }
+}

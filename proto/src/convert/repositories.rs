@@ -11,7 +11,7 @@ use super::{
 use crate::{
     metadata::{
         Actor, More, Page, PageRequest, Visibility,
-        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+        repositories::{Expected, Manifest, NewManifest, RepositoryEntry, Viewer},
     },
     wire,
 };
@@ -37,6 +37,26 @@ impl Wire for Manifest {
             media_type: parsed("media_type", &message.media_type)?,
             body: message.body,
         })
+    }
+}
+
+impl Wire for Expected {
+    type Message = Option<String>;
+
+    fn to_message(&self) -> Option<String> {
+        match self {
+            Self::Anything => None,
+            Self::Absent => Some(String::new()),
+            Self::Digest(digest) => Some(digest.to_string()),
+        }
+    }
+
+    fn from_message(message: Option<String>) -> Result<Self, BadField> {
+        match message.as_deref() {
+            None => Ok(Self::Anything),
+            Some("") => Ok(Self::Absent),
+            Some(digest) => parsed("expected", digest).map(Self::Digest),
+        }
     }
 }
 
@@ -127,6 +147,7 @@ pub(crate) fn put_manifest_request(manifest: &NewManifest, actor: &Actor) -> wir
         artifact_type: printed(manifest.artifact_type.as_ref()),
         tags: printed_all(&manifest.tags),
         annotations: manifest.annotations.clone().into_iter().collect(),
+        expected: manifest.expected.to_message(),
         actor: Some(actor.to_message()),
     }
 }
@@ -142,6 +163,7 @@ pub(crate) fn put_manifest(message: wire::PutManifestRequest) -> Result<(NewMani
         artifact_type: parsed_option("artifact_type", message.artifact_type.as_deref())?,
         annotations: message.annotations.into_iter().collect(),
         tags: parsed_all("tags", &message.tags)?,
+        expected: Expected::from_message(message.expected)?,
     };
     Ok((manifest, read("actor", message.actor)?))
 }

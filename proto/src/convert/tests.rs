@@ -12,7 +12,7 @@ use crate::{
     metadata::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
         accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
-        repositories::{Manifest, NewManifest, RepositoryEntry, Viewer},
+        repositories::{Expected, Manifest, NewManifest, RepositoryEntry, Viewer},
         uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
     },
     wire,
@@ -183,6 +183,7 @@ fn what_the_repository_contract_says_reads_back() {
         artifact_type: Some(media_type),
         annotations: [("by".to_owned(), "älice".to_owned())].into(),
         tags: vec![parse("latest"), parse("1.0")],
+        expected: Expected::Digest(parse(SHA256)),
     };
     let read = repositories::put_manifest(repositories::put_manifest_request(&manifest, &actor()));
     assert_eq!(read, Ok((manifest, actor())));

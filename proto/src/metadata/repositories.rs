@@ -62,17 +62,18 @@ pub trait Repositories: Send + Sync + 'static {
     /// Stores a manifest and moves tags to it: all or nothing, durable when it returns. Repeating it is no error.
     ///
     /// # Errors
-    /// `ReferencesMissing` names what is not here; `NamespaceUnknown`; `Conflict`; `Unavailable`.
+    /// `ReferencesMissing` names what is not here; `TagUnexpected`; `NamespaceUnknown`; `Conflict`; `Unavailable`.
     async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError>;
 
-    /// Removes a tag, or a manifest with all tags that name it.
+    /// Removes a tag, if it is as `expected`, or a manifest with all tags that name it, whatever is expected.
     ///
     /// # Errors
-    /// `ManifestUnknown`; `StillNeeded` by an index; `NameUnknown`; `Conflict`; `Unavailable`.
+    /// `ManifestUnknown`; `TagUnexpected`; `StillNeeded` by an index; `NameUnknown`; `Conflict`; `Unavailable`.
     async fn delete_manifest(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
+        expected: &Expected,
         actor: &Actor,
     ) -> Result<(), RepositoryError>;
 
@@ -135,6 +136,30 @@ pub struct NewManifest {
     pub annotations: BTreeMap<String, String>,
     /// The tags that name it from now on.
     pub tags: Vec<Tag>,
+    /// What each of these tags must name until then.
+    pub expected: Expected,
+}
+
+/// What a tag must name for a write to be done: compare-and-set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it names, if anything.
+    Anything,
+    /// Nothing: there is no such tag.
+    Absent,
+    /// This manifest.
+    Digest(Digest),
+}
+
+impl Expected {
+    /// Whether a tag that names `current` is as expected.
+    pub fn allows(&self, current: Option<&Digest>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Absent => current.is_none(),
+            Self::Digest(expected) => current == Some(expected),
+        }
+    }
 }
 
 /// Which referrers are wanted.
@@ -247,6 +272,17 @@ pub enum RepositoryError {
         digest: Digest,
         /// What needs it.
         parent: Digest,
+    },
+    /// The tag names something else than the caller expects: look again, and decide anew.
+    #[error("tag {tag} {}", match current {
+        Some(current) => format!("names {current} now"),
+        None => "does not exist".to_owned(),
+    })]
+    TagUnexpected {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        current: Option<Digest>,
     },
     /// A manifest of the repository names this blob: delete that first.
     #[error("blob {digest} is part of manifest {manifest}")]

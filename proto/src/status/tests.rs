@@ -79,6 +79,8 @@ fn repository_errors_survive() {
         RepositoryError::ManifestUnknown { repository, reference: parse(SHA256) },
         RepositoryError::ReferencesMissing { missing: vec![parse(SHA256), parse(OTHER_SHA256)] },
         RepositoryError::StillNeeded { digest: parse(SHA256), parent: parse(OTHER_SHA256) },
+        RepositoryError::TagUnexpected { tag: parse("latest"), current: Some(parse(SHA256)) },
+        RepositoryError::TagUnexpected { tag: parse("latest"), current: None },
         RepositoryError::BlobNeeded { digest: parse(SHA256), manifest: parse(OTHER_SHA256) },
         RepositoryError::Conflict { attempted: attempted() },
         RepositoryError::Damaged { what: "a record".to_owned() },

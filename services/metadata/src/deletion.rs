@@ -2,7 +2,7 @@
 //! its manifest and no manifest whose blobs may be reclaimed.
 
 use oci::{Digest, Needed, Reference, RepositoryName, Tag};
-use proto::metadata::{Actor, RepositoryError};
+use proto::metadata::{Actor, RepositoryError, repositories::Expected};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
@@ -26,6 +26,7 @@ impl Service {
         &self,
         repository: &RepositoryName,
         tag: &Tag,
+        expected: &Expected,
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
@@ -34,6 +35,9 @@ impl Service {
             let here = self.is_at(repository, &place).await?;
             if here && tags.iter().all(|tag| tag.digest.is_none()) {
                 return Err(unknown(repository, Reference::Tag(tag.clone())));
+            }
+            if let Some(refused) = TagBefore::unexpected(&tags, expected).filter(|_| here) {
+                return Err(refused);
             }
             if here && self.remove_tags(repository, place, &tags, actor).await? == Outcome::Committed {
                 return Ok(());

@@ -92,11 +92,15 @@ impl Service {
             let target =
                 target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
             let before = self.before_push(manifest, target.id()).await?;
-            if !before.missing.is_empty() && self.is_current(name, &target).await? {
-                return Err(RepositoryError::ReferencesMissing { missing: before.missing });
+            let unexpected = TagBefore::unexpected(&before.tags, &manifest.expected);
+            if let Some(refused) = unexpected.or_else(|| missing(&before))
+                && self.is_current(name, &target).await?
+            {
+                return Err(refused);
             }
 
-            if before.missing.is_empty() {
+            if before.missing.is_empty() && TagBefore::unexpected(&before.tags, &manifest.expected).is_none()
+            {
                 let commit = self.storing(manifest, &target, &before, actor).await?;
                 if self.commit(step!("put_manifest"), commit).await? == Outcome::Committed {
                     return Ok(());
@@ -182,6 +186,11 @@ fn evidence(id: RepositoryId, need: &Need) -> (Key, Field) {
         Needed::Blob => BlobLink::field(id, &need.digest),
         Needed::Manifest => (keys::manifest(id, &need.digest), field::TYPE),
     }
+}
+
+fn missing(before: &Before) -> Option<RepositoryError> {
+    let missing = before.missing.clone();
+    (!missing.is_empty()).then_some(RepositoryError::ReferencesMissing { missing })
 }
 
 fn each_once<T: Eq + std::hash::Hash>(values: &[T]) -> Vec<&T> {

@@ -6,7 +6,9 @@ use proto::{
     blob::Grant,
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
-        repositories::{Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers},
+        repositories::{
+            Expected, Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers,
+        },
     },
 };
 
@@ -47,10 +49,11 @@ impl Repositories for Service {
         &self,
         repository: &RepositoryName,
         reference: &Reference,
+        expected: &Expected,
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         match reference {
-            Reference::Tag(tag) => self.delete_tag(repository, tag, actor).await,
+            Reference::Tag(tag) => self.delete_tag(repository, tag, expected, actor).await,
             Reference::Digest(digest) => self.delete_digest(repository, digest, actor).await,
         }
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use oci::{Digest, RepositoryName, Tag};
 use proto::{
     auth::Subject,
-    metadata::{More, Page, PageRequest, RepositoryError},
+    metadata::{More, Page, PageRequest, RepositoryError, repositories::Expected},
 };
 use ulid::Ulid;
 
@@ -94,6 +94,13 @@ impl TagBefore {
         let digest = next(values).map(|digest| parsed(&key, &field, Some(&digest))).transpose()?;
 
         Ok(Self { id, tag: tag.clone(), digest, pushed: next(values) })
+    }
+
+    /// The refusal of the first of `tags` that is not as expected. Whoever goes on has `unmoved` in the commit, so
+    /// that what was expected is still so when the tag moves.
+    pub(crate) fn unexpected(tags: &[Self], expected: &Expected) -> Option<RepositoryError> {
+        let first = tags.iter().find(|before| !expected.allows(before.digest.as_ref()))?;
+        Some(RepositoryError::TagUnexpected { tag: first.tag.clone(), current: first.digest.clone() })
     }
 
     /// Nobody has moved the tag since, not even away and back.

@@ -75,6 +75,8 @@ pub(crate) enum ApiError {
     #[error("the body was cut short; the upload has {recorded} bytes")]
     BodyCut { address: UploadAddress, recorded: u64 },
 
+    #[error("the condition cannot be checked")]
+    Condition,
     #[error("the manifest is longer than {limit_bytes} bytes")]
     ManifestTooLong { limit_bytes: usize },
     #[error("the body was cut short")]
@@ -150,6 +152,7 @@ impl ApiError {
             }
             Self::ManifestTooLong { .. }
             | Self::ManifestCut
+            | Self::Condition
             | Self::ContentType(_)
             | Self::Manifest(_)
             | Self::ManifestDigest { .. } => self.manifest_spec(),
@@ -226,6 +229,11 @@ impl ApiError {
                 S::BAD_REQUEST,
                 Code::DigestInvalid,
                 "push the exact bytes that have the digest in the path",
+            ),
+            Self::Condition => spec(
+                S::BAD_REQUEST,
+                Code::Unsupported,
+                "for a tag, send `If-Match` with one digest in quotes, or `If-None-Match: *`",
             ),
             Self::ManifestCut => spec(S::BAD_REQUEST, Code::ManifestInvalid, "send the manifest again"),
             _ => spec(

@@ -3,10 +3,12 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderName,
-    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE},
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
+    },
 };
 use oci::{ByteRange, ContentRange, Digest, MediaType};
-use proto::auth::Credentials;
+use proto::{auth::Credentials, metadata::repositories::Expected};
 
 use crate::error::ApiError;
 
@@ -89,6 +91,31 @@ pub(crate) fn range(headers: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
 pub(crate) fn has_already(headers: &HeaderMap, digest: &Digest) -> bool {
     let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     tags.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || names(tag, digest))
+}
+
+/// What must be so for a tag to be moved or removed (RFC 9110 §13.1). Only what a tag can be compared with is
+/// taken: one digest in `If-Match`, or `*` in `If-None-Match`; another condition must not be passed over.
+pub(crate) fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
+    let (matching, other) = (one(headers, &IF_MATCH)?, one(headers, &IF_NONE_MATCH)?);
+    match (matching, other) {
+        (None, None) => Ok(Expected::Anything),
+        (None, Some("*")) => Ok(Expected::Absent),
+        (Some(digest), None) => {
+            let digest = digest.trim_matches('"').parse();
+            digest.map(Expected::Digest).map_err(|_| ApiError::Condition)
+        }
+        _ => Err(ApiError::Condition),
+    }
+}
+
+/// The value of a header that may be there once.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(|text| Some(text.trim())).map_err(|_| ApiError::Condition),
+        _ => Err(ApiError::Condition),
+    }
 }
 
 fn names(tag: &str, digest: &Digest) -> bool {

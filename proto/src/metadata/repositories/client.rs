@@ -7,7 +7,8 @@ use oci::{Digest, Locator, Reference, RepositoryName, Tag};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
-    Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError, Viewer, WantedReferrers,
+    Expected, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError, Viewer,
+    WantedReferrers,
 };
 use crate::{
     blob::Grant,
@@ -92,12 +93,14 @@ impl Repositories for RepositoriesClient {
         &self,
         repository: &RepositoryName,
         reference: &Reference,
+        expected: &Expected,
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         let message = wire::DeleteManifestRequest {
             repository: repository.to_string(),
             reference: reference.to_string(),
             actor: Some(actor.to_message()),
+            expected: expected.to_message(),
         };
         let answer = self.service.clone().delete_manifest(unary(message, self.deadline)).await;
 

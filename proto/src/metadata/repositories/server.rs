@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Repositories, Viewer, WantedReferrers};
+use super::{Expected, Repositories, Viewer, WantedReferrers};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -84,12 +84,13 @@ impl RepositoryService for Server {
         &self,
         request: Request<wire::DeleteManifestRequest>,
     ) -> Answer<wire::DeleteManifestResponse> {
-        let wire::DeleteManifestRequest { repository, reference, actor } = request.into_inner();
+        let wire::DeleteManifestRequest { repository, reference, actor, expected } = request.into_inner();
         let repository = parsed("repository", &repository)?;
         let reference = parsed("reference", &reference)?;
         let actor = read("actor", actor)?;
+        let expected = Expected::from_message(expected)?;
 
-        self.0.delete_manifest(&repository, &reference, &actor).await.map_err(status_of)?;
+        self.0.delete_manifest(&repository, &reference, &expected, &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::DeleteManifestResponse {}))
     }
 

@@ -13,9 +13,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::ToSpan as _;
 use oci::{Digest, ManifestKind, Need, Needed, Reference, RepositoryName, Tag};
-use tokio::task::JoinSet;
 
-use super::{Manifest, NewManifest, RepositoryError};
+use super::{Expected, Manifest, NewManifest, RepositoryError};
 use crate::metadata::{
     Actor, More, PageRequest,
     accounts::Role,
@@ -23,7 +22,9 @@ use crate::metadata::{
 };
 
 mod blobs;
+mod conditions;
 mod lists;
+mod races;
 mod referrers;
 
 /// All cases.
@@ -45,10 +46,9 @@ pub async fn run(world: World) {
     a_manifest_with_very_many_tags_can_be_deleted(&world).await;
     what_an_index_needs_cannot_be_deleted(&world).await;
     what_is_not_there_cannot_be_deleted(&world).await;
-    concurrent_pushes_of_one_tag_leave_one(&world).await;
-    concurrent_pushes_that_share_layers_all_succeed(&world).await;
-    a_push_and_a_delete_leave_no_tag_without_its_manifest(&world).await;
+    races::run(&world).await;
     blobs::run(&world).await;
+    conditions::run(&world).await;
     lists::run(&world).await;
     referrers::run(&world).await;
 }
@@ -77,6 +77,7 @@ fn image(repository: &RepositoryName, body: &str, blobs: &[&Digest], tags: &[&st
         artifact_type: None,
         annotations: BTreeMap::new(),
         tags: tags.iter().map(|text| tag(text)).collect(),
+        expected: Expected::Anything,
     }
 }
 
@@ -226,7 +227,11 @@ async fn a_moved_tag_names_the_new_manifest_only(world: &World) {
     assert_eq!(found(world, &name, &by_tag("latest")).await, Some(new.digest.clone()));
     assert_eq!(found(world, &name, &by_tag("v1")).await, Some(old.digest.clone()));
 
-    world.repositories.delete_manifest(&name, &by_digest(&old.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&old.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
     assert_eq!(
         all_tags(world, &name, 10).await,
         ["latest"],
@@ -245,11 +250,11 @@ async fn several_tags_move_at_once(world: &World) {
 
 async fn deleting_a_tag_leaves_the_manifest(world: &World) {
     let (actor, name, _, manifest) = with_image(world, "re-untag", &["v1", "v2"]).await;
-    world.repositories.delete_manifest(&name, &by_tag("v1"), &actor).await.unwrap();
+    world.repositories.delete_manifest(&name, &by_tag("v1"), &Expected::Anything, &actor).await.unwrap();
 
     assert_eq!(found(world, &name, &by_tag("v1")).await, None);
     assert_eq!(all_tags(world, &name, 10).await, ["v2"]);
-    world.repositories.delete_manifest(&name, &by_tag("v2"), &actor).await.unwrap();
+    world.repositories.delete_manifest(&name, &by_tag("v2"), &Expected::Anything, &actor).await.unwrap();
     assert_eq!(all_tags(world, &name, 10).await, [""; 0]);
     assert_eq!(found(world, &name, &by_digest(&manifest.digest)).await, Some(manifest.digest));
 }
@@ -258,7 +263,11 @@ async fn deleting_a_manifest_removes_its_tags(world: &World) {
     let (actor, name, blob, manifest) = with_image(world, "re-delete", &["v1", "v2"]).await;
     let other = image(&name, "re-delete, another", &[&blob], &["v3"]);
     world.repositories.put_manifest(&other, &actor).await.unwrap();
-    world.repositories.delete_manifest(&name, &by_digest(&manifest.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&manifest.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
 
     assert_eq!(found(world, &name, &by_digest(&manifest.digest)).await, None);
     assert_eq!(all_tags(world, &name, 10).await, ["v3"]);
@@ -276,7 +285,11 @@ async fn a_manifest_with_very_many_tags_can_be_deleted(world: &World) {
     }
     assert_eq!(all_tags(world, &name, 1_000).await.len(), 1_200);
 
-    world.repositories.delete_manifest(&name, &by_digest(&manifest.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&manifest.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
     assert_eq!(all_tags(world, &name, 1_000).await, [""; 0]);
     assert_eq!(found(world, &name, &by_digest(&manifest.digest)).await, None);
 }
@@ -286,14 +299,21 @@ async fn what_an_index_needs_cannot_be_deleted(world: &World) {
     let parent = index(&name, "re-index, index", &[&child.digest], &["multi"]);
     world.repositories.put_manifest(&parent, &actor).await.unwrap();
 
-    let refused =
-        world.repositories.delete_manifest(&name, &by_digest(&child.digest), &actor).await.unwrap_err();
+    let refused = world
+        .repositories
+        .delete_manifest(&name, &by_digest(&child.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap_err();
     let needed = RepositoryError::StillNeeded { digest: child.digest.clone(), parent: parent.digest.clone() };
     assert_eq!(refused, needed);
     assert_eq!(found(world, &name, &by_tag("v1")).await.as_ref(), Some(&child.digest));
 
     for digest in [&parent.digest, &child.digest] {
-        world.repositories.delete_manifest(&name, &by_digest(digest), &actor).await.unwrap();
+        world
+            .repositories
+            .delete_manifest(&name, &by_digest(digest), &Expected::Anything, &actor)
+            .await
+            .unwrap();
     }
     assert_eq!(all_tags(world, &name, 10).await, [""; 0]);
 }
@@ -301,78 +321,18 @@ async fn what_an_index_needs_cannot_be_deleted(world: &World) {
 async fn what_is_not_there_cannot_be_deleted(world: &World) {
     let (actor, name, blob, _) = with_image(world, "re-none", &["v1"]).await;
     for reference in [by_tag("v2"), by_digest(&blob)] {
-        let refused = world.repositories.delete_manifest(&name, &reference, &actor).await.unwrap_err();
+        let refused = world
+            .repositories
+            .delete_manifest(&name, &reference, &Expected::Anything, &actor)
+            .await
+            .unwrap_err();
         assert_eq!(refused, RepositoryError::ManifestUnknown { repository: name.clone(), reference });
     }
     let nowhere = repository("re-none/nowhere");
-    let refused = world.repositories.delete_manifest(&nowhere, &by_tag("v1"), &actor).await.unwrap_err();
+    let refused = world
+        .repositories
+        .delete_manifest(&nowhere, &by_tag("v1"), &Expected::Anything, &actor)
+        .await
+        .unwrap_err();
     assert_eq!(refused, RepositoryError::NameUnknown { repository: nowhere });
-}
-
-async fn concurrent_pushes_of_one_tag_leave_one(world: &World) {
-    let (actor, name, blob, _) = with_image(world, "re-race", &[]).await;
-    let mut pushes = JoinSet::new();
-    for number in 0..8 {
-        let manifest = image(&name, &format!("re-race {number}"), &[&blob], &["latest"]);
-        let (repositories, actor) = (world.repositories.clone(), actor.clone());
-        pushes.spawn(async move { repositories.put_manifest(&manifest, &actor).await });
-    }
-    for outcome in pushes.join_all().await {
-        outcome.unwrap();
-    }
-
-    let winner = found(world, &name, &by_tag("latest")).await.unwrap();
-    for number in 0..8 {
-        let digest = digest(&format!("re-race {number}"));
-        world.repositories.delete_manifest(&name, &by_digest(&digest), &actor).await.unwrap();
-        let named = found(world, &name, &by_digest(&winner)).await.is_some();
-        assert_eq!(all_tags(world, &name, 10).await.len(), usize::from(named));
-    }
-}
-
-async fn concurrent_pushes_that_share_layers_all_succeed(world: &World) {
-    let actor = world.user("re-share", Role::User).await;
-    let name = repository("re-share/app");
-    let mut layers = Vec::new();
-    for number in 0..5 {
-        layers.push(world.push_blob(&name, &format!("re-share layer {number}"), &actor).await);
-    }
-
-    let mut pushes = JoinSet::new();
-    for number in 0..32 {
-        let tag = format!("v{number}");
-        let layers: Vec<&Digest> = layers.iter().collect();
-        let manifest = image(&name, &format!("re-share {number}"), &layers, &[&tag]);
-        let (repositories, actor) = (world.repositories.clone(), actor.clone());
-        pushes.spawn(async move { repositories.put_manifest(&manifest, &actor).await });
-    }
-    for outcome in pushes.join_all().await {
-        outcome.unwrap();
-    }
-    assert_eq!(all_tags(world, &name, 10).await.len(), 32);
-}
-
-async fn a_push_and_a_delete_leave_no_tag_without_its_manifest(world: &World) {
-    let (actor, name, blob, _) = with_image(world, "re-both", &[]).await;
-    let manifest = image(&name, "re-both contended", &[&blob], &["latest"]);
-    let contended = manifest.digest.clone();
-    let mut both = JoinSet::new();
-    for _ in 0..10 {
-        let (repositories, by, manifest) = (world.repositories.clone(), actor.clone(), manifest.clone());
-        both.spawn(async move { repositories.put_manifest(&manifest, &by).await.unwrap() });
-        let (repositories, by, name) = (world.repositories.clone(), actor.clone(), name.clone());
-        let reference = by_digest(&contended);
-        both.spawn(async move {
-            match repositories.delete_manifest(&name, &reference, &by).await {
-                Ok(()) | Err(RepositoryError::ManifestUnknown { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        });
-    }
-    both.join_all().await;
-
-    for text in all_tags(world, &name, 10).await {
-        let named = found(world, &name, &by_tag(&text)).await.expect("a listed tag names a manifest");
-        assert_eq!(found(world, &name, &by_digest(&named)).await, Some(named));
-    }
 }

@@ -18,7 +18,7 @@ use proto::{
     metadata::{
         Accounts as _, Actor, Repositories as _, RepositoryError, Standing, UploadError, Uploads as _, Via,
         accounts::{AccessQuestion, Account, Role},
-        repositories::NewManifest,
+        repositories::{Expected, NewManifest},
         uploads::{Link, Mount},
     },
 };
@@ -163,6 +163,7 @@ pub(super) fn manifest(
         artifact_type: None,
         annotations: BTreeMap::new(),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+        expected: Expected::Anything,
     }
 }
 
@@ -315,7 +316,7 @@ async fn the_deletion_of_tags_and_manifests() {
         let reference: Reference = reference.parse().unwrap();
         let delete = async |service: &Service, reference: &Reference| {
             // What a cut deletion has already removed cannot be removed again.
-            match service.delete_manifest(&app(), reference, &actor()).await {
+            match service.delete_manifest(&app(), reference, &Expected::Anything, &actor()).await {
                 Err(RepositoryError::ManifestUnknown { .. }) => Ok(()),
                 outcome => outcome,
             }

@@ -9,7 +9,7 @@ use proto::{
     metadata::{
         AccountError, Accounts as _, Repositories as _, RepositoryError, UploadError, Uploads as _,
         accounts::Role,
-        repositories::NewManifest,
+        repositories::{Expected, NewManifest},
         uploads::{Advance, Link, Mount, Mounted, UploadAddress},
     },
 };
@@ -50,7 +50,9 @@ fn rival_push(keyspace: &Cutting, service: &Service, manifest: NewManifest) {
 
 fn rival_delete(keyspace: &Cutting, service: &Service, reference: Reference) {
     let service = service.clone();
-    keyspace.interpose(async move { service.delete_manifest(&app(), &reference, &actor()).await.unwrap() });
+    keyspace.interpose(async move {
+        service.delete_manifest(&app(), &reference, &Expected::Anything, &actor()).await.unwrap();
+    });
 }
 
 fn rival_link(keyspace: &Cutting, service: &Service, link: Link) {
@@ -65,7 +67,7 @@ async fn a_manifest_is_tagged_while_it_is_deleted() {
     let again = manifest(&app(), "image 1", &[(Needed::Blob, &layer)], &["new"]);
     rival_push(&keyspace, &service, again);
 
-    service.delete_manifest(&app(), &by_digest("image 1"), &actor()).await.unwrap();
+    service.delete_manifest(&app(), &by_digest("image 1"), &Expected::Anything, &actor()).await.unwrap();
     assert_eq!(tagged(&service, "new").await, None, "the tag came first, and goes with its manifest");
     holds(&keyspace, &service).await;
 }
@@ -76,7 +78,10 @@ async fn a_manifest_is_needed_while_it_is_deleted() {
     let (child, parent) = (digest("image 1"), digest("image 3"));
     rival_push(&keyspace, &service, manifest(&app(), "image 3", &[(Needed::Manifest, &child)], &[]));
 
-    let refused = service.delete_manifest(&app(), &by_digest("image 1"), &actor()).await.unwrap_err();
+    let refused = service
+        .delete_manifest(&app(), &by_digest("image 1"), &Expected::Anything, &actor())
+        .await
+        .unwrap_err();
     assert_eq!(refused, RepositoryError::StillNeeded { digest: child, parent });
     holds(&keyspace, &service).await;
 }
@@ -97,7 +102,10 @@ async fn a_needed_manifest_is_deleted_while_its_index_is_pushed() {
 async fn the_last_other_user_of_a_blob_goes_while_a_new_one_comes() {
     let (keyspace, service) = world().await;
     rival_delete(&keyspace, &service, by_digest("index"));
-    service.delete_manifest(&app(), &Reference::Tag("v2".parse().unwrap()), &actor()).await.unwrap();
+    service
+        .delete_manifest(&app(), &Reference::Tag("v2".parse().unwrap()), &Expected::Anything, &actor())
+        .await
+        .unwrap();
     holds(&keyspace, &service).await;
 
     rival_delete(&keyspace, &service, by_digest("image 2"));
@@ -122,7 +130,7 @@ async fn a_blob_is_needed_linked_or_deleted_while_it_is_deleted() {
     assert_eq!(refused, RepositoryError::BlobNeeded { digest: layer.clone(), manifest: image });
     holds(&keyspace, &service).await;
 
-    service.delete_manifest(&app(), &by_digest("image 3"), &actor()).await.unwrap();
+    service.delete_manifest(&app(), &by_digest("image 3"), &Expected::Anything, &actor()).await.unwrap();
     let again = held(&service, &app(), &layer, Upload::Reused(1)).await;
     rival_link(&keyspace, &service, again);
     service.delete_blob(&app(), &layer, &actor()).await.unwrap();
@@ -172,7 +180,10 @@ async fn a_tag_is_moved_while_it_is_moved_or_deleted() {
     holds(&keyspace, &service).await;
 
     rival_push(&keyspace, &service, rival);
-    service.delete_manifest(&app(), &Reference::Tag("latest".parse().unwrap()), &actor()).await.unwrap();
+    service
+        .delete_manifest(&app(), &Reference::Tag("latest".parse().unwrap()), &Expected::Anything, &actor())
+        .await
+        .unwrap();
     assert_eq!(tagged(&service, "latest").await, None);
     holds(&keyspace, &service).await;
 }

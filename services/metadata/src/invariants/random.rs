@@ -4,6 +4,7 @@ use oci::{Digest, Needed, Reference, RepositoryName};
 use proto::metadata::{
     Accounts as _, Repositories as _, RepositoryError, UploadError, Uploads as _,
     accounts::Role,
+    repositories::Expected,
     uploads::{Link, Mount},
 };
 use service_kit::random::{Random as _, SeededRandom};
@@ -63,7 +64,7 @@ async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Lin
         7 => {
             let reference = if dice.below(2) == 0 { dice.tag() } else { digest(&dice.body()).to_string() };
             let reference: Reference = reference.parse().unwrap();
-            accepted(service.delete_manifest(&name, &reference, &actor()).await);
+            accepted(service.delete_manifest(&name, &reference, &Expected::Anything, &actor()).await);
         }
         8 => accepted(service.delete_blob(&name, &layer, &actor()).await),
         _ => {

@@ -4,7 +4,7 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Target};
-use proto::metadata::repositories::{Manifest, NewManifest};
+use proto::metadata::repositories::{Expected, Manifest, NewManifest};
 use service_kit::failpoint;
 
 use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
@@ -59,7 +59,12 @@ pub(crate) async fn put(
     let body = read(asked, body).await?;
     let manifest = parsed(asked, repository, &reference, body)?;
     let actor = asked.actor(caller);
-    retry::repeated(|| services.repositories.put_manifest(&manifest, &actor)).await?;
+    let put = || services.repositories.put_manifest(&manifest, &actor);
+    match manifest.expected {
+        Expected::Anything => retry::repeated(put).await?,
+        // If it was done, the tag is not as expected any more.
+        Expected::Absent | Expected::Digest(_) => retry::unless_done(put).await?,
+    }
     failpoint::hit("edge.manifest.stored");
 
     let target = Target::Manifest(repository.clone(), reference);
@@ -101,7 +106,16 @@ fn parsed(
         artifact_type: facts.artifact_type,
         annotations: facts.annotations,
         tags,
+        expected: expected(asked, reference)?,
     })
+}
+
+/// What the tag must name. A digest always names the same, so that a condition on one is a mistake.
+fn expected(asked: &Asked, reference: &Reference) -> Result<Expected, ApiError> {
+    match (headers::expected(&asked.headers)?, reference) {
+        (Expected::Absent | Expected::Digest(_), Reference::Digest(_)) => Err(ApiError::Condition),
+        (expected, _) => Ok(expected),
+    }
 }
 
 fn verified(claimed: &Digest, body: &[u8]) -> Result<Digest, ApiError> {
@@ -122,6 +136,8 @@ pub(crate) async fn delete(
     reference: &Reference,
 ) -> Result<Response, ApiError> {
     let actor = asked.actor(caller);
-    retry::unless_done(|| services.repositories.delete_manifest(repository, reference, &actor)).await?;
+    let expected = expected(asked, reference)?;
+    let delete = || services.repositories.delete_manifest(repository, reference, &expected, &actor);
+    retry::unless_done(delete).await?;
     Ok(respond::deleted())
 }

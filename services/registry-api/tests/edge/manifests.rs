@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Method, header, request::Builder};
 use oci::{Algorithm, Digest};
-use proto::metadata::RepositoryError;
+use proto::metadata::{RepositoryError, repositories::Expected};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -166,4 +166,54 @@ async fn a_manifest_is_deleted_once() {
 async fn a_manifest_that_is_not_there_is_unknown() {
     let world = World::new();
     let _ = world.send(&[PULL], get(TAGGED), Body::empty()).await.expect_error(404, "MANIFEST_UNKNOWN");
+}
+
+#[rstest]
+#[case("if-match", "\"DIGEST\"", Some(Expected::Digest(Digest::of_sha256(b"old"))))]
+#[case("if-match", "DIGEST", Some(Expected::Digest(Digest::of_sha256(b"old"))))]
+#[case("if-none-match", "*", Some(Expected::Absent))]
+#[case("if-none-match", "\"DIGEST\"", None)]
+#[case("if-match", "*", None)]
+#[case("if-match", "\"DIGEST\", \"DIGEST\"", None)]
+#[case("if-match", "W/\"DIGEST\"", None)]
+#[tokio::test]
+async fn a_condition_on_a_tag_is_passed_on_or_refused(
+    #[case] name: &str,
+    #[case] value: &str,
+    #[case] expected: Option<Expected>,
+) {
+    let world = World::new();
+    let value = value.replace("DIGEST", &Digest::of_sha256(b"old").to_string());
+    let conditional = |method| on(method, TAGGED).header(name, &value);
+    let put = world.send(&[PUSH], conditional(Method::PUT), manifest().to_string()).await;
+    let delete = conditional(Method::DELETE);
+    let deleted = world.send(&["repository:ann/app:delete"], delete, Body::empty()).await;
+
+    let Some(expected) = expected else {
+        assert!(put.expect_error(400, "UNSUPPORTED").calls.is_empty());
+        assert!(deleted.expect_error(400, "UNSUPPORTED").calls.is_empty());
+        return;
+    };
+    assert_eq!(put.expect(201).calls, ["put_manifest"]);
+    assert_eq!(deleted.expect(202).calls, ["delete_manifest"]);
+    assert_eq!(world.repositories.stored.lock().unwrap()[0].expected, expected);
+    assert_eq!(*world.repositories.expected.lock().unwrap(), [expected]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_not_as_expected_is_named_and_not_tried_again() {
+    let world = World::new();
+    let current = Digest::of_sha256(b"other");
+    let put = || put(TAGGED).header("if-none-match", "*");
+    let moved = RepositoryError::TagUnexpected { tag: "v1".parse().unwrap(), current: Some(current.clone()) };
+    world.repositories.faults.add("put_manifest", When::Before, moved);
+    let answer = world.send(&[PUSH], put(), manifest().to_string()).await.expect_error(412, "DENIED");
+    assert_eq!(answer.json()["errors"][0]["detail"]["current"], current.to_string());
+    assert_eq!(answer.calls, ["put_manifest"]);
+
+    // It may have been done: then the tag is there, and the same again would be refused.
+    let gone = RepositoryError::Unavailable { attempted: "storing".into() };
+    world.repositories.faults.add("put_manifest", When::After, gone);
+    let answer = world.send(&[PUSH], put(), manifest().to_string()).await.expect_error(503, "UNAVAILABLE");
+    assert_eq!(answer.calls, ["put_manifest"]);
 }

@@ -9,7 +9,9 @@ use proto::{
     blob::Grant,
     metadata::{
         Actor, More, Page, PageRequest, Repositories, RepositoryError, Visibility,
-        repositories::{Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers},
+        repositories::{
+            Expected, Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers,
+        },
     },
 };
 
@@ -23,6 +25,7 @@ pub(crate) struct FakeRepositories {
     pub(crate) stored: Mutex<Vec<NewManifest>>,
     pub(crate) names: Mutex<Vec<RepositoryName>>,
     pub(crate) tags: Mutex<Vec<Tag>>,
+    pub(crate) expected: Mutex<Vec<Expected>>,
     pub(crate) referrers: Mutex<Option<Referrers>>,
     pub(crate) wanted_referrers: Mutex<Vec<WantedReferrers>>,
 }
@@ -85,9 +88,11 @@ impl Repositories for FakeRepositories {
         &self,
         _: &RepositoryName,
         _: &Reference,
+        expected: &Expected,
         _: &Actor,
     ) -> Result<(), RepositoryError> {
         self.calls.note("delete_manifest");
+        self.expected.lock().unwrap().push(expected.clone());
         self.faults.check("delete_manifest", When::Before)
     }
 

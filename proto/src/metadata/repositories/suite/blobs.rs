@@ -10,7 +10,7 @@
 
 use tokio::task::JoinSet;
 
-use super::{by_digest, image, with_image};
+use super::{Expected, by_digest, image, with_image};
 use crate::metadata::{
     RepositoryError,
     accounts::Role,
@@ -50,7 +50,11 @@ async fn a_blob_that_a_manifest_needs_stays(world: &World) {
     assert_eq!(refused, needed);
     assert!(world.location(&name, &blob).await.is_some());
 
-    world.repositories.delete_manifest(&name, &by_digest(&manifest.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&manifest.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
     world.repositories.delete_blob(&name, &blob, &actor).await.unwrap();
     assert_eq!(world.location(&name, &blob).await, None);
 }

@@ -15,7 +15,8 @@ use crate::metadata::{
     More, RepositoryError,
     accounts::Role,
     repositories::{
-        MAX_LISTED_ANNOTATION_BYTES, Manifest, NewManifest, ReferrerPlace, Referrers, WantedReferrers,
+        Expected, MAX_LISTED_ANNOTATION_BYTES, Manifest, NewManifest, ReferrerPlace, Referrers,
+        WantedReferrers,
     },
     uploads::suite::world::{World, digest, repository},
 };
@@ -118,9 +119,17 @@ async fn a_deleted_referrer_is_not_listed(world: &World) {
         world.repositories.put_manifest(manifest, &actor).await.unwrap();
     }
 
-    world.repositories.delete_manifest(&name, &by_digest(&one.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&one.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
     assert_eq!(all(world, wanted(&subject, &subject.digest)).await, [descriptor(&two)]);
-    world.repositories.delete_manifest(&name, &by_digest(&subject.digest), &actor).await.unwrap();
+    world
+        .repositories
+        .delete_manifest(&name, &by_digest(&subject.digest), &Expected::Anything, &actor)
+        .await
+        .unwrap();
     assert_eq!(all(world, wanted(&subject, &subject.digest)).await, [descriptor(&two)], "subjects may go");
 }
 
