@@ -34,6 +34,20 @@ impl fmt::Display for Algorithm {
     }
 }
 
+impl FromStr for Algorithm {
+    type Err = DigestError;
+
+    /// # Errors
+    /// `UnsupportedAlgorithm`.
+    fn from_str(name: &str) -> Result<Self, DigestError> {
+        match name {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            other => Err(DigestError::UnsupportedAlgorithm(other.chars().take(32).collect())),
+        }
+    }
+}
+
 /// The digest of some content: its name, `sha256:…` or `sha512:…`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
@@ -115,13 +129,9 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let (algorithm, hex) = text.split_once(':').ok_or(DigestError::Malformed)?;
-        let algorithm = match algorithm {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
+        let algorithm: Algorithm = match algorithm {
             "" => return Err(DigestError::Malformed),
-            other => {
-                return Err(DigestError::UnsupportedAlgorithm(other.chars().take(32).collect()));
-            }
+            name => name.parse()?,
         };
 
         let (expected, found) = (algorithm.hex_length(), hex.len());

@@ -77,6 +77,8 @@ pub(crate) enum ApiError {
 
     #[error("the condition cannot be checked")]
     Condition,
+    #[error(transparent)]
+    Tags(#[from] TagsError),
     #[error("the manifest is longer than {limit_bytes} bytes")]
     ManifestTooLong { limit_bytes: usize },
     #[error("the body was cut short")]
@@ -104,6 +106,17 @@ pub(crate) enum ApiError {
 
     #[error("a task ended before its time")]
     Crashed,
+}
+
+/// What is wrong with the tags that a manifest is put with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TagsError {
+    #[error("`tag`: {0}")]
+    Malformed(TagError),
+    #[error("`tag` is for a manifest that is put by its digest")]
+    BesideTag,
+    #[error("{count} tags are more than the {limit} that one manifest can be put with")]
+    TooMany { count: usize, limit: usize },
 }
 
 /// What HTTP and the specification call an error, and what a client does about it.
@@ -153,6 +166,7 @@ impl ApiError {
             Self::ManifestTooLong { .. }
             | Self::ManifestCut
             | Self::Condition
+            | Self::Tags(_)
             | Self::ContentType(_)
             | Self::Manifest(_)
             | Self::ManifestDigest { .. } => self.manifest_spec(),
@@ -235,6 +249,16 @@ impl ApiError {
                 Code::Unsupported,
                 "for a tag, send `If-Match` with one digest in quotes, or `If-None-Match: *`",
             ),
+            Self::Tags(TagsError::Malformed(_)) => {
+                spec(S::BAD_REQUEST, Code::TagInvalid, "nothing was stored; correct the tag and push again")
+            }
+            Self::Tags(TagsError::BesideTag) => {
+                spec(S::BAD_REQUEST, Code::Unsupported, "put it by its digest, or by one tag alone")
+            }
+            // distribution-spec, Pushing Manifests: too many tags in one request are 414.
+            Self::Tags(TagsError::TooMany { .. }) => {
+                spec(S::URI_TOO_LONG, Code::SizeInvalid, "put the manifest again with the others")
+            }
             Self::ManifestCut => spec(S::BAD_REQUEST, Code::ManifestInvalid, "send the manifest again"),
             _ => spec(
                 S::BAD_REQUEST,

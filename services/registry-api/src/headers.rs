@@ -20,6 +20,8 @@ pub(crate) const API_VERSION_2: &str = "registry/2.0";
 pub(crate) static CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// The upload session.
 pub(crate) static UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// A tag that was made besides.
+pub(crate) static TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// The subject of the manifest that was pushed.
 pub(crate) static SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 

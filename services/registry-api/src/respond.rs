@@ -9,7 +9,7 @@ use http::{
         RANGE,
     },
 };
-use oci::{Descriptor, Digest, ManifestKind, MediaType, RepositoryName, SessionId, Span, Target};
+use oci::{Descriptor, Digest, ManifestKind, MediaType, RepositoryName, SessionId, Span, Tag, Target};
 use proto::{
     blob::Opened,
     metadata::{repositories::Manifest, uploads::UploadAddress},
@@ -118,8 +118,14 @@ pub(crate) fn manifest_created(
     target: &Target,
     digest: &Digest,
     subject: Option<&Digest>,
+    tags: &[Tag],
 ) -> Response {
     let mut response = created(urls, target, digest);
+    for tag in tags {
+        if let Ok(value) = HeaderValue::from_str(tag.as_str()) {
+            response.headers_mut().append(headers::TAG.clone(), value);
+        }
+    }
     if let Some(subject) = subject {
         set(&mut response, headers::SUBJECT.clone(), &subject.to_string());
     }

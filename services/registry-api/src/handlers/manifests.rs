@@ -3,11 +3,23 @@
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Target};
+use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Tag, Target};
 use proto::metadata::repositories::{Expected, Manifest, NewManifest};
 use service_kit::failpoint;
 
-use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
+use crate::{
+    Services,
+    access::Caller,
+    asked::Asked,
+    error::{ApiError, TagsError},
+    headers, respond, retry,
+};
+
+/// The parameter for a tag besides the digest.
+const TAG: &str = "tag";
+
+/// Tags that a manifest can be put with at once. The specification asks for ten at least.
+const MOST_TAGS: usize = 100;
 
 /// Which manifest this is, without it.
 pub(crate) async fn head(
@@ -67,8 +79,10 @@ pub(crate) async fn put(
     }
     failpoint::hit("edge.manifest.stored");
 
+    // A tag in the path needs no header to say that it was made.
+    let tags = if matches!(reference, Reference::Digest(_)) { manifest.tags.as_slice() } else { &[] };
     let target = Target::Manifest(repository.clone(), reference);
-    Ok(respond::manifest_created(&asked.urls, &target, &manifest.digest, manifest.subject.as_ref()))
+    Ok(respond::manifest_created(&asked.urls, &target, &manifest.digest, manifest.subject.as_ref(), tags))
 }
 
 /// The one body that is read whole: at most 4 MiB of it.
@@ -92,8 +106,9 @@ fn parsed(
 ) -> Result<NewManifest, ApiError> {
     let facts = ManifestFacts::parse(headers::content_type(&asked.headers)?.as_ref(), &body)?;
     let (digest, tags) = match reference {
+        Reference::Tag(_) if asked.query.get(TAG).is_some() => return Err(TagsError::BesideTag.into()),
         Reference::Tag(tag) => (Digest::of_sha256(&body), vec![tag.clone()]),
-        Reference::Digest(claimed) => (verified(claimed, &body)?, Vec::new()),
+        Reference::Digest(claimed) => (verified(claimed, &body)?, tags(asked)?),
     };
 
     Ok(NewManifest {
@@ -108,6 +123,21 @@ fn parsed(
         tags,
         expected: expected(asked, reference)?,
     })
+}
+
+/// The tags that a manifest is put with by its digest, each once (distribution-spec, end-7b).
+fn tags(asked: &Asked) -> Result<Vec<Tag>, ApiError> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in asked.query.all(TAG) {
+        let tag = tag.parse().map_err(TagsError::Malformed)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    if tags.len() > MOST_TAGS {
+        return Err(TagsError::TooMany { count: tags.len(), limit: MOST_TAGS }.into());
+    }
+    Ok(tags)
 }
 
 /// What the tag must name. A digest always names the same, so that a condition on one is a mistake.

@@ -2,7 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use http::HeaderMap;
-use oci::{Digest, RepositoryName};
+use oci::{Algorithm, Digest, RepositoryName};
 use proto::metadata::uploads::{Held, MAX_MOUNT_SOURCES, Mount, Mounted, UploadAddress, UploadSession};
 use service_kit::failpoint;
 
@@ -36,6 +36,7 @@ pub(crate) async fn start(
         return self::mount(registry, asked, caller, &mount).await;
     }
     let digest = digest(asked, "digest")?;
+    algorithm(asked)?;
 
     let actor = asked.actor(caller);
     let session = retry::repeated(|| registry.services.uploads.start(repository, &actor)).await?;
@@ -213,6 +214,16 @@ fn expected_bytes(headers: &HeaderMap, session: &UploadSession) -> Result<Option
         }
         _ => Ok(Some(range_bytes)),
     }
+}
+
+/// Refuses an upload that could not be finished (distribution-spec, end-4c). Nothing else depends on it: the digest
+/// of the last request says which algorithm is verified, also when nobody announced it.
+fn algorithm(asked: &Asked) -> Result<(), ApiError> {
+    const PARAMETER: &str = "digest-algorithm";
+    let Some(name) = asked.query.get(PARAMETER) else { return Ok(()) };
+    let _known: Algorithm =
+        name.parse().map_err(|error| ApiError::DigestMalformed { parameter: PARAMETER, error })?;
+    Ok(())
 }
 
 fn digest(asked: &Asked, parameter: &'static str) -> Result<Option<Digest>, ApiError> {

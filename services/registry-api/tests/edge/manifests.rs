@@ -32,6 +32,28 @@ async fn push(world: &World, path: &str, body: &str) -> Answer {
     world.send(&[PUSH], typed(put(path)), body.to_owned()).await
 }
 
+/// distribution-spec, end-7b: "SHOULD support pushing at least 10 tags", "MUST include an `OCI-Tag` response header".
+#[tokio::test]
+async fn a_manifest_that_is_put_by_its_digest_can_have_tags() {
+    let world = World::new();
+    let body = manifest().to_string();
+    let path = format!("/v2/ann/app/manifests/{}", Digest::of_sha256(body.as_bytes()));
+    let tags: Vec<String> = (0..100).map(|number| format!("v{number}")).collect();
+
+    let asked = format!("{path}?tag=v0&tag={}", tags.join("&tag="));
+    let pushed = push(&world, &asked, &body).await.expect(201);
+    let told = pushed.headers.get_all("oci-tag").iter().map(|tag| tag.to_str().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), tags);
+    assert_eq!(pushed.header("location"), path);
+    assert_eq!(world.repositories.stored.lock().unwrap()[0].tags.len(), 100);
+
+    let asked = format!("{path}?tag=v100&tag={}", tags.join("&tag="));
+    let _ = push(&world, &asked, &body).await.expect_error(414, "SIZE_INVALID");
+    let _ = push(&world, &format!("{path}?tag=v1&tag=-no"), &body).await.expect_error(400, "TAG_INVALID");
+    let _ = push(&world, &format!("{TAGGED}?tag=v2"), &body).await.expect_error(400, "UNSUPPORTED");
+    assert_eq!(world.repositories.stored.lock().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_manifest_comes_back_as_it_was_pushed() {
     let world = World::new();
