@@ -11,6 +11,7 @@ use crate::auth::Subject;
 mod accounts;
 mod auth;
 mod blob;
+pub(crate) mod reclaim;
 mod referrers;
 pub(crate) mod repositories;
 pub(crate) mod uploads;

@@ -1,4 +1,4 @@
-//! What the metadata service offers, one contract for each noun: uploads, repositories, accounts.
+//! What the metadata service offers, one contract for each noun: uploads, repositories, accounts, what to reclaim.
 //! It keeps all that is true; it knows no HTTP and no blob bytes.
 
 use std::net::IpAddr;
@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccountError, Accounts};
+pub use reclaim::{Reclaim, ReclaimError};
 pub use repositories::{Repositories, RepositoryError};
 pub use uploads::{UploadError, Uploads};
 
 use crate::auth::Subject;
 
 pub mod accounts;
+pub mod reclaim;
 pub mod repositories;
 pub mod uploads;
 

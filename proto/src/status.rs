@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, ErrorInfo, StatusExt as _};
 use crate::{
     auth::AuthError,
     blob::BlobError,
-    metadata::{AccountError, RepositoryError, UploadError},
+    metadata::{AccountError, ReclaimError, RepositoryError, UploadError},
 };
 
 const DOMAIN: &str = "bucket";
@@ -136,12 +136,28 @@ impl Failure for RepositoryError {
             Self::NameUnknown { .. }
             | Self::NamespaceUnknown { .. }
             | Self::BlobUnknown { .. }
-            | Self::ManifestUnknown { .. } => Code::NotFound,
+            | Self::ManifestUnknown { .. }
+            | Self::NothingToRestore { .. } => Code::NotFound,
             Self::ReferencesMissing { .. }
             | Self::StillNeeded { .. }
             | Self::TagUnexpected { .. }
-            | Self::BlobNeeded { .. } => Code::FailedPrecondition,
+            | Self::BlobNeeded { .. }
+            | Self::BlobRestorable { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,
+            Self::Damaged { .. } => Code::DataLoss,
+            Self::NoSpace { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+        }
+    }
+
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+}
+
+impl Failure for ReclaimError {
+    fn code(&self) -> Code {
+        match self {
             Self::Damaged { .. } => Code::DataLoss,
             Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,

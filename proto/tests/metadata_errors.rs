@@ -12,8 +12,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Viewer,
-            WantedReferrers, server,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Restore,
+            Viewer, WantedReferrers, server,
         },
     },
 };
@@ -27,7 +27,11 @@ struct Scripted {
 
 #[async_trait]
 impl Repositories for Scripted {
-    async fn blob(&self, _: &RepositoryName, _: &Digest) -> Result<Grant, RepositoryError> {
+    async fn restore(&self, _: &Restore, _: &Actor) -> Result<Digest, RepositoryError> {
+        Err(self.error.clone())
+    }
+
+    async fn blob(&self, _: &RepositoryName, _: &Digest, _: Intent) -> Result<Grant, RepositoryError> {
         Err(self.error.clone())
     }
 
@@ -101,7 +105,7 @@ async fn a_hundred_missing_references_fit_into_an_error() {
     let error = RepositoryError::ReferencesMissing { missing };
     let client = over_grpc(error.clone(), Duration::from_secs(30)).await;
 
-    assert_eq!(client.blob(&repository(), &SHA256.parse().unwrap()).await, Err(error));
+    assert_eq!(client.blob(&repository(), &SHA256.parse().unwrap(), Intent::Read).await, Err(error));
 }
 
 #[tokio::test]
@@ -109,7 +113,7 @@ async fn a_long_text_fits_into_an_error() {
     let error = RepositoryError::Damaged { what: "ü".repeat(4_000) };
     let client = over_grpc(error.clone(), Duration::from_secs(30)).await;
 
-    assert_eq!(client.blob(&repository(), &SHA256.parse().unwrap()).await, Err(error));
+    assert_eq!(client.blob(&repository(), &SHA256.parse().unwrap(), Intent::Read).await, Err(error));
 }
 
 #[tokio::test]

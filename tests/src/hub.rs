@@ -38,6 +38,20 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The same, of the edges alone.
     pub edges: Vec<(String, String)>,
+    /// When what nobody needs goes.
+    pub reclaim: Reclaim,
+}
+
+/// When what nobody needs goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reclaim {
+    /// After hours and days, as by default.
+    #[default]
+    AsShipped,
+    /// After seconds, and everything is verified each second. What was deleted can be restored for an hour.
+    Soon,
+    /// The same, but what was deleted cannot be restored.
+    SoonWithoutUndo,
 }
 
 impl Hub {
@@ -203,7 +217,8 @@ impl Hub {
 
     fn command(&self, service: Service) -> Command {
         let config = self.directory.path().join(format!("{}.toml", service.name()));
-        fs::write(&config, service.configuration(&self.data())).unwrap();
+        let reclaim = service.reclaiming(self.options.reclaim);
+        fs::write(&config, service.configuration(&self.data()) + &reclaim).unwrap();
 
         let mut command = Command::new(binary(service.binary()));
         if service == Service::Bucket {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use crate::{Topology, address};
+use crate::{Topology, address, hub::Reclaim};
 
 /// A process of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +100,24 @@ impl Service {
         SERVICE_TOKEN
     }
 
+    /// What its configuration file says of reclaim.
+    pub(crate) fn reclaiming(self, reclaim: Reclaim) -> String {
+        let undo = match reclaim {
+            Reclaim::AsShipped => return String::new(),
+            Reclaim::Soon => "1h",
+            Reclaim::SoonWithoutUndo => "0s",
+        };
+        // Long enough for the push of a small image, also where everything is slow.
+        let times = format!("unused_grace = \"5s\"\nundo_window = \"{undo}\"\ngarbage_delay = \"1s\"\n");
+        let sweep = "interval = \"1s\"\nscrub_period = \"1s\"\n";
+        match self {
+            Self::Bucket => format!("[reclaim]\n{times}[sweep]\n{sweep}"),
+            Self::Metadata => format!("[metadata.reclaim]\n{times}"),
+            Self::Blob1 | Self::Blob2 => format!("[blob.sweep]\n{sweep}"),
+            _ => String::new(),
+        }
+    }
+
     /// Its configuration file.
     pub fn configuration(self, data: &Path) -> String {
         let admin = format!("[admin]\nlisten = \"{}\"\n", self.admin_at());
@@ -118,7 +136,10 @@ impl Service {
                 client("metadata", Self::Metadata)
             ),
             Self::Blob1 | Self::Blob2 => {
-                format!("{grpc}[blob]\ndirectory = \"{data}/blobs\"\ngrant_secret = \"{GRANT_SECRET}\"\n")
+                let metadata = client("metadata", Self::Metadata);
+                format!(
+                    "{grpc}{metadata}[blob]\ndirectory = \"{data}/blobs\"\ngrant_secret = \"{GRANT_SECRET}\"\n"
+                )
             }
             Self::Edge1 | Self::Edge2 => {
                 let replica = if self == Self::Edge1 { Self::Blob1 } else { Self::Blob2 };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     metadata::{
         Actor, More, Page, PageRequest, Visibility,
-        repositories::{Expected, Manifest, NewManifest, RepositoryEntry, Viewer},
+        repositories::{Expected, Intent, Manifest, NewManifest, RepositoryEntry, Restore, Viewer},
     },
     wire,
 };
@@ -19,6 +19,7 @@ use crate::{
 enumeration!(Visibility, wire::Visibility, "visibility", [Public, Private]);
 enumeration!(Needed, wire::Needed, "what", [Blob, Manifest]);
 enumeration!(Viewer, wire::Viewer, "viewer", [Outsider, Administrator]);
+enumeration!(Intent, wire::Intent, "intent", [Read, Push]);
 
 impl Wire for Manifest {
     type Message = wire::ManifestResponse;
@@ -166,6 +167,33 @@ pub(crate) fn put_manifest(message: wire::PutManifestRequest) -> Result<(NewMani
         expected: Expected::from_message(message.expected)?,
     };
     Ok((manifest, read("actor", message.actor)?))
+}
+
+/// Callers of the first release do not say what for: they read.
+pub(crate) fn intent(message: i32) -> Result<Intent, BadField> {
+    if message == i32::from(wire::Intent::Unspecified) {
+        Ok(Intent::Read)
+    } else {
+        Intent::from_message(message)
+    }
+}
+
+pub(crate) fn restore_request(restore: &Restore, actor: &Actor) -> wire::RestoreRequest {
+    wire::RestoreRequest {
+        repository: restore.repository.to_string(),
+        what: restore.what.to_string(),
+        to: printed(restore.to.as_ref()),
+        actor: Some(actor.to_message()),
+    }
+}
+
+pub(crate) fn restore(message: wire::RestoreRequest) -> Result<(Restore, Actor), BadField> {
+    let restore = Restore {
+        repository: parsed("repository", &message.repository)?,
+        what: parsed("what", &message.what)?,
+        to: parsed_option("to", message.to.as_deref())?,
+    };
+    Ok((restore, read("actor", message.actor)?))
 }
 
 pub(crate) fn tags_request(repository: &RepositoryName, page: &PageRequest<Tag>) -> wire::TagsRequest {

@@ -25,16 +25,22 @@ pub const MAX_LISTED_ANNOTATION_BYTES: usize = 64 << 10;
 /// What repositories hold. A repository that does not exist is `NameUnknown`.
 #[async_trait]
 pub trait Repositories: Send + Sync + 'static {
-    /// The right to read a linked blob, and its length.
+    /// The right to read a linked blob, and its length. For who is about to push, an unused link is kept for a
+    /// further grace: they rely on the answer.
     ///
     /// # Errors
     /// `BlobUnknown`, also when its bytes are quarantined; `NameUnknown`; `Unavailable`.
-    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError>;
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        intent: Intent,
+    ) -> Result<Grant, RepositoryError>;
 
     /// Unlinks a blob that no manifest needs. Its bytes go later, when nobody else links them either.
     ///
     /// # Errors
-    /// `BlobUnknown`; `BlobNeeded` by a manifest; `NameUnknown`; `Conflict`; `Unavailable`.
+    /// `BlobUnknown`; `BlobNeeded` by a manifest; `BlobRestorable` with one that was deleted; `NameUnknown`; `Conflict`; `Unavailable`.
     async fn delete_blob(
         &self,
         repository: &RepositoryName,
@@ -77,6 +83,13 @@ pub trait Repositories: Send + Sync + 'static {
         actor: &Actor,
     ) -> Result<(), RepositoryError>;
 
+    /// Brings back what a tag named or a manifest that was deleted, and answers its digest. The window in which
+    /// that is possible is configured.
+    ///
+    /// # Errors
+    /// `NothingToRestore`; `NameUnknown`; `Conflict`; `Unavailable`.
+    async fn restore(&self, restore: &Restore, actor: &Actor) -> Result<Digest, RepositoryError>;
+
     /// What refers to a manifest, which need not be there itself.
     ///
     /// # Errors
@@ -102,6 +115,26 @@ pub trait Repositories: Send + Sync + 'static {
         viewer: Viewer,
         page: &PageRequest<RepositoryName>,
     ) -> Result<Page<RepositoryEntry>, RepositoryError>;
+}
+
+/// What somebody wants to know a blob for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// To read it.
+    Read,
+    /// To push what needs it.
+    Push,
+}
+
+/// What is to be brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// Where.
+    pub repository: RepositoryName,
+    /// A tag, or a manifest with the tags that it had and that name nothing else by now.
+    pub what: Reference,
+    /// What the tag is to name again; none: what it named before it changed last.
+    pub to: Option<Digest>,
 }
 
 /// A stored manifest.
@@ -265,6 +298,14 @@ pub enum RepositoryError {
         /// What is missing, at most the first 100.
         missing: Vec<Digest>,
     },
+    /// What was asked for was never here, or the time in which it could be brought back has passed.
+    #[error("there is nothing to restore for {reference} in {repository}")]
+    NothingToRestore {
+        /// Where it was looked for.
+        repository: RepositoryName,
+        /// What was asked for.
+        reference: Reference,
+    },
     /// An index of the repository names this manifest: delete that first.
     #[error("manifest {digest} is part of index {parent}")]
     StillNeeded {
@@ -291,6 +332,18 @@ pub enum RepositoryError {
         digest: Digest,
         /// What needs it.
         manifest: Digest,
+    },
+    /// A manifest that was deleted, and can be restored, names this blob: it goes by itself after that.
+    #[error(
+        "blob {digest} is kept with manifest {manifest}, which was deleted and can be restored until {until}"
+    )]
+    BlobRestorable {
+        /// What was to be deleted.
+        digest: Digest,
+        /// What would need it.
+        manifest: Digest,
+        /// The end of the undo window.
+        until: Timestamp,
     },
     /// Others changed the same records too often; nothing was written, and retrying may help.
     #[error("too many writers at once while {attempted}")]

@@ -82,6 +82,11 @@ fn repository_errors_survive() {
         RepositoryError::TagUnexpected { tag: parse("latest"), current: Some(parse(SHA256)) },
         RepositoryError::TagUnexpected { tag: parse("latest"), current: None },
         RepositoryError::BlobNeeded { digest: parse(SHA256), manifest: parse(OTHER_SHA256) },
+        RepositoryError::BlobRestorable {
+            digest: parse(SHA256),
+            manifest: parse(OTHER_SHA256),
+            until: parse("2026-01-08T00:00:00Z"),
+        },
         RepositoryError::Conflict { attempted: attempted() },
         RepositoryError::Damaged { what: "a record".to_owned() },
         RepositoryError::NoSpace { attempted: attempted() },

@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
-use proto::metadata::Accounts;
+use proto::metadata::{Accounts, Reclaim, Repositories};
 use service_kit::{clock, process::Process, random};
 
 use crate::{
@@ -24,6 +24,10 @@ pub struct Hub {
     pub auth: auth::Service,
     /// For the first start.
     pub accounts: Arc<dyn Accounts>,
+    /// For operators.
+    pub reclaim: Arc<dyn Reclaim>,
+    /// For operators.
+    pub repositories: Arc<dyn Repositories>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -71,6 +75,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
 
     let metadata_config = metadata::config::Config {
         new_repositories: settings.new_repositories,
+        reclaim: settings.reclaim,
         ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
     };
     let keyspace = Arc::new(Embedded::open(&metadata_config.engine())?);
@@ -82,8 +87,13 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         store: blob::config::default_store(),
         grant_secret: secrets.grants(),
         reserve_bytes: settings.reserve_bytes,
+        sweep: settings.sweep,
     };
     let blobs = Arc::new(blob::Service::open(&blob_config, clock.clone(), random.clone()).await?);
+
+    let swept = blob::sweep::Services { reclaim: metadata.clone(), repositories: metadata.clone() };
+    let sweeper = blobs.sweeper(swept, settings.sweep);
+    process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
 
     let auth_config = auth::config::Config {
         issuer: settings.registry.issuer.clone(),
@@ -108,7 +118,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     };
     let router = registry_api::router(services, &settings.registry, &edge)
         .fallback_service(ui::router(pages, settings.ui.clone()));
-    Ok(Hub { router, auth, accounts: metadata })
+    Ok(Hub { router, auth, accounts: metadata.clone(), reclaim: metadata.clone(), repositories: metadata })
 }
 
 fn make_private(data: &Path) -> Result<(), AssembleError> {

@@ -25,6 +25,10 @@ pub struct Settings {
     pub new_repositories: Visibility,
     /// Space on the disk that pushes leave free for metadata, in bytes; 64 MiB by default.
     pub reserve_bytes: u64,
+    /// When what is not needed any more goes.
+    pub reclaim: metadata::config::ReclaimConfig,
+    /// How it is deleted, and how what is kept is verified.
+    pub sweep: blob::sweep::SweepConfig,
     /// How the registry presents itself.
     pub registry: registry_api::config::Config,
     /// The pages.
@@ -48,6 +52,8 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9911)),
             new_repositories: Visibility::Private,
             reserve_bytes: blob::config::default_reserve(),
+            reclaim: metadata::config::ReclaimConfig::default(),
+            sweep: blob::sweep::SweepConfig::default(),
             registry: registry_api::config::Config::default(),
             ui: ui::config::Config::default(),
             http: HttpLimits::default(),

@@ -6,8 +6,10 @@ use oci::StoreName;
 use secrecy::SecretString;
 use serde::Deserialize;
 use service_kit::config::{
-    AdminConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, long_enough,
+    AdminConfig, GrpcClientConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, long_enough,
 };
+
+use crate::sweep::SweepConfig;
 
 const GRANT_SECRET: &str = "grant_secret";
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub grant_secret: SecretString,
     /// Space that writing blobs leaves free, for what else is on that disk. 64 MiB by default.
     pub reserve_bytes: u64,
+    /// How what nobody needs is deleted.
+    pub sweep: SweepConfig,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +42,8 @@ struct Given {
     grant_secret_file: Option<PathBuf>,
     #[serde(default = "default_reserve")]
     reserve_bytes: u64,
+    #[serde(default)]
+    sweep: SweepConfig,
 }
 
 impl TryFrom<Given> for Config {
@@ -50,6 +56,7 @@ impl TryFrom<Given> for Config {
             store: given.store.unwrap_or_else(default_store),
             grant_secret: long_enough(GRANT_SECRET, secret, GRANT_SECRET_BYTES)?,
             reserve_bytes: given.reserve_bytes,
+            sweep: given.sweep,
         })
     }
 }
@@ -62,6 +69,8 @@ pub struct Settings {
     pub blob: Config,
     /// The port on which it is offered.
     pub grpc: GrpcServerConfig,
+    /// The metadata service, which says what nobody needs.
+    pub metadata: GrpcClientConfig,
     /// The port for probes and metrics.
     #[serde(default)]
     pub admin: AdminConfig,
@@ -93,9 +102,11 @@ mod tests {
 
     use super::Settings;
 
-    const GRPC: [(&str, &str); 2] = [
+    const GRPC: [(&str, &str); 4] = [
         ("BUCKET_GRPC__LISTEN", "127.0.0.1:7003"),
         ("BUCKET_GRPC__SERVICE_TOKEN", "a token between services"),
+        ("BUCKET_METADATA__URLS", "[\"http://127.0.0.1:7001\"]"),
+        ("BUCKET_METADATA__SERVICE_TOKEN", "a token between services"),
     ];
 
     fn settings(blob: &[(&str, &str)]) -> Result<Settings, String> {

@@ -46,6 +46,29 @@ impl ObjectName {
         Self { path, generation: generation.clone() }
     }
 
+    /// What an object called `path` is; none if no store of ours has made it.
+    pub(crate) fn parse(path: &str) -> Option<(Self, Named)> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let (name, named) = match parts[..] {
+            [UPLOADS, session, part] => {
+                let (offset, generation) = part.split_once('-')?;
+                let session = session.parse().ok()?;
+                let name = Self::part(&session, offset.parse().ok()?, &generation.parse().ok()?);
+                (name, Named::Part(session))
+            }
+            [BLOBS, algorithm, _, hex, last] => {
+                let (generation, sign) =
+                    last.split_once('-').map_or((last, None), |(generation, sign)| (generation, Some(sign)));
+                let sign = sign.map(str::parse).transpose().ok()?;
+                let content = ContentId { digest: format!("{algorithm}:{hex}").parse().ok()?, sign };
+                let generation = generation.parse().ok()?;
+                (Self::content(&content, &generation), Named::Content(content, generation))
+            }
+            _ => return None,
+        };
+        (name.path == path).then_some((name, named))
+    }
+
     /// The name, relative to the store and with `/` between its parts.
     pub fn as_str(&self) -> &str {
         &self.path
@@ -60,6 +83,41 @@ impl ObjectName {
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)
+    }
+}
+
+/// What an object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A part of this session.
+    Part(SessionId),
+    /// Content, as one upload has brought it.
+    Content(ContentId, Generation),
+}
+
+/// A part of a store whose objects can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The parts of all uploads.
+    Uploads,
+    /// The content of a digest's algorithm whose hex begins so.
+    Contents(Algorithm, u8),
+}
+
+impl Place {
+    /// All places with content, in order.
+    pub fn all_contents() -> impl ExactSizeIterator<Item = Self> {
+        let places = [Algorithm::Sha256, Algorithm::Sha512]
+            .map(|algorithm| (0..=u8::MAX).map(move |shard| Self::Contents(algorithm, shard)));
+        places.into_iter().flatten().collect::<Vec<_>>().into_iter()
+    }
+
+    /// What the names of its objects begin with, without the `/` behind it.
+    pub(crate) fn prefix(self) -> String {
+        match self {
+            Self::Uploads => UPLOADS.to_owned(),
+            Self::Contents(algorithm, shard) => format!("{BLOBS}/{algorithm}/{shard:02x}"),
+        }
     }
 }
 
@@ -90,7 +148,7 @@ mod tests {
     use oci::Digest;
     use proptest::prelude::{Strategy, any, proptest};
 
-    use super::{ObjectName, directories};
+    use super::{Named, ObjectName, directories};
 
     const GENERATION: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
@@ -117,6 +175,27 @@ mod tests {
         let name = ObjectName::part(&session, 7, &GENERATION.parse().unwrap());
 
         assert_eq!(name.as_str(), format!("uploads/6ba7b810-9dad-11d1-80b4-00c04fd430c8/7-{GENERATION}"));
+    }
+
+    #[test]
+    fn a_name_says_what_it_is_called_for() {
+        let session = "6ba7b810-9dad-11d1-80b4-00c04fd430c8".parse().unwrap();
+        let generation = GENERATION.parse().unwrap();
+        let part = ObjectName::part(&session, 7, &generation);
+        let found = ObjectName::parse(part.as_str());
+        assert_eq!(found, Some((part, Named::Part(session))));
+
+        let sign = Some("key-1".parse().unwrap());
+        for content in [None, sign].map(|sign| oci::ContentId { digest: Digest::of_sha256(b"abc"), sign }) {
+            let name = ObjectName::content(&content, &generation);
+            let named = Named::Content(content, generation.clone());
+            assert_eq!(ObjectName::parse(name.as_str()), Some((name, named)));
+        }
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let misplaced = format!("blobs/sha256/00/{hex}/{GENERATION}");
+        for foreign in ["tmp/x", "uploads/x/y", "lost+found", misplaced.as_str(), "blobs/sha256/ba/../x"] {
+            assert_eq!(ObjectName::parse(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

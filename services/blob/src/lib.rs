@@ -27,6 +27,7 @@ use crate::{
         Store, StoreError,
         disk::{Disk, DiskOptions, OpenError},
     },
+    sweep::{SweepConfig, Sweeper},
     uploads::{Uploads, fresh_generation},
 };
 
@@ -36,6 +37,7 @@ mod incoming;
 pub mod layout;
 mod reads;
 pub mod store;
+pub mod sweep;
 mod uploads;
 
 // How a probe calls what it cannot reach.
@@ -50,6 +52,9 @@ pub struct Service(Arc<Parts>);
 
 struct Parts {
     store: Arc<dyn Store>,
+    name: StoreName,
+    clock: Arc<dyn Clock>,
+    ulids: Arc<Ulids>,
     uploads: Uploads,
     reads: Reads,
 }
@@ -89,12 +94,22 @@ impl Service {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let ulids = Ulids::new(clock.clone(), random);
+        let ulids = Arc::new(Ulids::new(clock.clone(), random));
         Self(Arc::new(Parts {
-            uploads: Uploads::new(store.clone(), name.clone(), ulids),
-            reads: Reads::new(store.clone(), name, grants, clock),
+            uploads: Uploads::new(store.clone(), name.clone(), ulids.clone()),
+            reads: Reads::new(store.clone(), name.clone(), grants, clock.clone()),
             store,
+            name,
+            clock,
+            ulids,
         }))
+    }
+
+    /// What deletes bytes that nobody needs from the store of this service.
+    pub fn sweeper(&self, services: sweep::Services, config: SweepConfig) -> Sweeper {
+        let Parts { store, name, clock, ulids, .. } = self.0.as_ref();
+        let holder = fresh_generation(ulids);
+        Sweeper::new((store.clone(), name.clone()), services, config, (holder, clock.clone()))
     }
 
     /// Whether blobs can be read and, if there is space, written.

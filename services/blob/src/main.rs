@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use blob::{Service, config::Settings};
+use blob::{Service, config::Settings, sweep};
 use clap::Parser;
-use proto::blob::server;
+use proto::{
+    blob::server,
+    metadata::{reclaim::ReclaimClient, repositories::RepositoriesClient},
+};
 use service_kit::{
     clock, config,
-    grpc::Routes,
+    grpc::{self, Routes},
     process::{Process, conclude},
     random,
 };
@@ -29,6 +32,8 @@ enum MainError {
     Store(#[from] blob::store::disk::OpenError),
     #[error(transparent)]
     Process(#[from] service_kit::process::ProcessError),
+    #[error(transparent)]
+    Connect(#[from] grpc::ConnectError),
 }
 
 #[tokio::main]
@@ -45,6 +50,13 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let service = Service::open(&settings.blob, clock::system(), random::system()).await?;
     let routes = server::add_to(Routes::default(), Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::BLOB).await?;
+    let (metadata, deadline) = (grpc::connect(&settings.metadata)?, settings.metadata.deadline);
+    let services = sweep::Services {
+        reclaim: Arc::new(ReclaimClient::new(metadata.clone(), deadline)),
+        repositories: Arc::new(RepositoriesClient::new(metadata, deadline)),
+    };
+    let sweeper = service.sweeper(services, settings.blob.sweep);
+    process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
     process.shutdown.spawn(service.report_to(process.readiness.clone(), process.shutdown.clone()));
 
     Ok(process.until_signal().await?)

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use oci::{SessionId, Span};
 use proto::ByteStream;
 
-use crate::layout::ObjectName;
+use crate::layout::{ObjectName, Place};
 
 pub mod disk;
 pub mod memory;
@@ -50,6 +50,24 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn remove_upload(&self, session: &SessionId) -> Result<(), StoreError>;
+
+    /// Removes an object; none being there is no error. What is being read may still be read to its end.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn remove(&self, name: &ObjectName) -> Result<(), StoreError>;
+
+    /// The objects of `place` behind `after`, in the order of their names, at most `limit`. What others have put
+    /// there is passed over.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn list(
+        &self,
+        place: Place,
+        after: Option<&ObjectName>,
+        limit: usize,
+    ) -> Result<Vec<ObjectName>, StoreError>;
 
     /// Writes, reads and removes something, to see whether the store works.
     ///

@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Uploads {
     store: Arc<dyn Store>,
     name: StoreName,
-    ulids: Ulids,
+    ulids: Arc<Ulids>,
 }
 
 /// Where a body goes on with an upload.
@@ -35,7 +35,7 @@ struct Place {
 }
 
 impl Uploads {
-    pub(crate) fn new(store: Arc<dyn Store>, name: StoreName, ulids: Ulids) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, name: StoreName, ulids: Arc<Ulids>) -> Self {
         Self { store, name, ulids }
     }
 

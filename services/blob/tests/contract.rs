@@ -11,6 +11,7 @@ use blob::{
         disk::{Disk, DiskOptions},
         memory::Memory,
     },
+    sweep::SweepConfig,
 };
 use proto::blob::{
     BlobClient, Blobs, GrantKey, server,
@@ -38,6 +39,7 @@ async fn on_disk(directory: &TempDir, clock: &Arc<ManualClock>) -> Service {
         store: default_store(),
         grant_secret: SecretString::from(GRANT_SECRET),
         reserve_bytes: 0,
+        sweep: SweepConfig::default(),
     };
     Service::open(&config, clock.clone(), Arc::new(SeededRandom::new(1))).await.unwrap()
 }

@@ -1,14 +1,17 @@
 //! What a repository may serve: the right to read a linked blob, and content whose bytes are gone.
 
 use oci::{Digest, Locator, RepositoryName};
-use proto::{blob::Grant, metadata::RepositoryError};
+use proto::{
+    blob::Grant,
+    metadata::{RepositoryError, repositories::Intent},
+};
 
 use crate::{
-    ATTEMPTS, Service,
+    ATTEMPTS, Outcome, Service,
     content::{BlobLink, Content},
     failure::next,
-    keys::{self, field},
-    keyspace::{Commit, Condition},
+    keys::{self, RepositoryId, field},
+    keyspace::{Commit, Condition, Error},
     placement::{Placement, belongs, guard},
     step,
 };
@@ -19,6 +22,7 @@ impl Service {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        intent: Intent,
     ) -> Result<Grant, RepositoryError> {
         for _ in 0..ATTEMPTS {
             let Some(placement) = self.placement(repository).await? else {
@@ -33,11 +37,34 @@ impl Service {
             let unknown =
                 || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
             let (link, locator) = found.ok_or_else(unknown)?;
+            if intent == Intent::Push && !self.kept_for_pusher(placement.id, digest, &link).await? {
+                continue;
+            }
             let expires = self.now() + self.0.lifetimes.grant;
             return Ok(self.0.grants.grant(locator, repository.clone(), link.size_bytes, expires));
         }
 
         Err(RepositoryError::NameUnknown { repository: repository.clone() })
+    }
+
+    /// Who is told that a blob is here will not bring it: an unused link begins its grace anew, once a good part
+    /// of it is over. Whether the link was still what it was.
+    pub(crate) async fn kept_for_pusher(
+        &self,
+        id: RepositoryId,
+        digest: &Digest,
+        link: &BlobLink,
+    ) -> Result<bool, Error> {
+        let fresh = (self.now() - self.0.reclaim.unused_grace / 2).as_millisecond();
+        if link.unused_since_ms.is_none_or(|since| since > fresh) {
+            return Ok(true);
+        }
+        let commit = Commit::relaxed().when(link.unchanged(id, digest)).then_all(link.left_unused(
+            id,
+            digest,
+            self.now(),
+        ));
+        Ok(self.commit(step!("keep"), commit).await? == Outcome::Committed)
     }
 
     /// Says that the bytes at `locator` are gone.

@@ -41,7 +41,7 @@ impl Service {
         }
     }
 
-    async fn names_behind(
+    pub(crate) async fn names_behind(
         &self,
         viewer: Viewer,
         after: Option<&RepositoryName>,

@@ -12,6 +12,10 @@ use service_kit::config::{
 
 use crate::keyspace::embedded::Options;
 
+pub use reclaim::{OutOfBounds, ReclaimConfig};
+
+mod reclaim;
+
 const GRANT_SECRET: &str = "grant_secret";
 
 /// A grant secret of fewer bytes is refused.
@@ -47,6 +51,8 @@ pub struct Config {
     pub new_repositories: Visibility,
     /// How long things last.
     pub lifetimes: Lifetimes,
+    /// When what is not needed any more goes.
+    pub reclaim: ReclaimConfig,
 }
 
 impl Config {
@@ -58,6 +64,7 @@ impl Config {
             grant_secret,
             new_repositories: default_visibility(),
             lifetimes: Lifetimes::default(),
+            reclaim: ReclaimConfig::default(),
         }
     }
 
@@ -119,6 +126,8 @@ struct Given {
     hold_lifetime: Duration,
     #[serde(default = "default_session", with = "humane")]
     session_lifetime: Duration,
+    #[serde(default)]
+    reclaim: ReclaimConfig,
 }
 
 impl TryFrom<Given> for Config {
@@ -153,6 +162,7 @@ impl TryFrom<Given> for Config {
             grant_secret: long_enough(GRANT_SECRET, grant_secret, GRANT_SECRET_LENGTH)?,
             new_repositories: given.new_repositories,
             lifetimes,
+            reclaim: given.reclaim,
         })
     }
 }

@@ -78,6 +78,16 @@ impl Content {
         ]
     }
 
+    /// Nothing needs the bytes any more. The locator goes before the generation is queued: what is queued must not
+    /// be found by anybody, whatever of this has been applied.
+    pub(crate) fn reaped(&self, now: Timestamp) -> Vec<Mutation> {
+        let cleared = Mutation::RemoveField(self.key.clone(), field::LOCATOR);
+        let queued = self.locator.iter().map(|locator| discarded(locator, now));
+        let forgotten = Mutation::RemoveRecord(self.key.clone());
+
+        std::iter::once(cleared).chain(queued).chain([forgotten]).collect()
+    }
+
     /// The bytes are gone. The old locator becomes garbage only when nothing points there any more.
     pub(crate) fn quarantined(locator: &Locator, digest: &Digest, now: Timestamp) -> [Mutation; 3] {
         let key = keys::image(digest);
@@ -160,24 +170,26 @@ impl BlobLink {
         mutations
     }
 
+    /// The repository has it no longer. The content may have lost its last reference, which is said first; the
+    /// entry of the unused goes last: as long as it is there, an unlinking that was cut off is completed.
+    pub(crate) fn removed(&self, id: RepositoryId, digest: &Digest, at: Ulid) -> Vec<Mutation> {
+        let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
+        let mut mutations = vec![
+            Mutation::AddMember(keys::IDLE, keys::idle(at, digest)),
+            Mutation::RemoveField(keys::blobs(id), keys::named(digest)),
+            Mutation::Increment(keys::state(id), field::BYTES, -size_bytes),
+            Mutation::RemoveField(keys::refs(digest), keys::named(id)),
+        ];
+        mutations.extend(self.unlisted_unused(id, digest));
+        mutations
+    }
+
     /// A manifest uses it from now on.
     pub(crate) fn taken_into_use(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
         let Some(unlisted) = self.unlisted_unused(id, digest) else {
             return Vec::new();
         };
         vec![Self { unused_since_ms: None, ..*self }.set(id, digest), unlisted]
-    }
-
-    /// The link goes: what the repository may serve first, and only then the content's reference.
-    pub(crate) fn removed(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
-        let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
-        let mut mutations = vec![
-            Mutation::RemoveField(keys::blobs(id), keys::named(digest)),
-            Mutation::Increment(keys::state(id), field::BYTES, size_bytes.saturating_neg()),
-        ];
-        mutations.extend(self.unlisted_unused(id, digest));
-        mutations.push(Mutation::RemoveField(keys::refs(digest), keys::named(id)));
-        mutations
     }
 
     /// The content's reference is the one that belongs to this link.

@@ -1,20 +1,19 @@
 //! Deleting tags and manifests: the steps of a push the other way round, so that a crash leaves no tag without
-//! its manifest and no manifest whose blobs may be reclaimed.
+//! its manifest. A manifest goes to the trash; what it needs is let go when it leaves that.
 
-use oci::{Digest, Needed, Reference, RepositoryName, Tag};
+use oci::{Digest, Reference, RepositoryName, Tag};
 use proto::metadata::{Actor, RepositoryError, repositories::Expected};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
-    content::BlobLink,
     events::{Event, Kind},
     failure::parsed_member,
     keys::{self, RepositoryId, field},
-    keyspace::{Commit, Condition, Direction, Error, Mutation, Record},
-    manifests::recorded_needs,
+    keyspace::{Commit, Condition, Direction, Error, Mutation, RANGE_LIMIT, Record},
     placement::{Placement, Target, belongs},
     step,
     tags::TagBefore,
+    trash,
 };
 
 /// Tags that one commit removes, at most.
@@ -87,7 +86,7 @@ impl Service {
         }
         let record = records.next().flatten().filter(|record| record.get(field::TYPE).is_some());
         let record = record.ok_or_else(|| unknown(repository, Reference::Digest(digest.clone())))?;
-        self.refuse_if_needed(id, digest).await?;
+        let parents = self.deleted_parents(id, digest).await?;
 
         let tags = self.tags_of(id, digest).await?;
         // More than fit into one commit go first; the last commit removes the rest together with the manifest.
@@ -102,44 +101,43 @@ impl Service {
 
         let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
         let told = self.told(id, rev, actor, &events(Some(digest), &tags)).await?;
-        let removal =
-            Removal { repository, target: Target::Existing(place), digest, record: &record, tags: &tags };
-        let commit = self.removing(&removal, told).await?;
+        let target = Target::Existing(place);
+        let removal = Removal { repository, target, digest, record: &record, tags: &tags, parents: &parents };
+        let commit = self.removing(&removal, told)?;
         Ok(match self.commit(step!("delete_manifest"), commit).await? {
             Outcome::Committed => Progress::Done,
             Outcome::Conflicted => Progress::LookAgain,
         })
     }
 
-    async fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
-        let Removal { repository, target, digest, record, tags } = removal;
+    fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
+        let Removal { repository, target, digest, record, tags, parents } = removal;
         let (id, now) = (target.id(), self.now());
         let key = keys::manifest(id, digest);
-        let needs = recorded_needs(&key, record)?;
-        let freed = self.freed(id, digest, &needs).await?;
         let named =
             |count| Condition::Members { key: keys::tagged(id), members: keys::of_digest(digest), count };
+        // As many, and these: one may have gone while another one came.
+        let by =
+            |tag: &TagBefore| Condition::has_member(keys::tagged(id), keys::tagged_by(digest, tag.tag()));
+        let part_of = |parent| Condition::has_member(keys::uses(id), keys::use_of(digest, parent));
 
         let mut commit = Commit::synced()
             .when_all(target.conditions(repository))
             .when(Condition::FieldPresent(key.clone(), field::TYPE))
-            .when(used(id, digest, 0))
+            .when(used(id, digest, parents.len()))
+            .when_all(parents.iter().flat_map(|parent| [part_of(parent), not_stored(id, parent)]))
             .when(named(tags.len()))
+            .when_all(tags.iter().map(by))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
-            .when_all(freed.iter().flat_map(|(blob, link)| [used(id, blob, 1), link.unchanged(id, blob)]))
             .then_all(told);
         for tag in *tags {
             commit = commit.then_all(tag.no_longer(digest)?);
         }
+        // What it needs stays until it cannot be restored any more.
         Ok(commit
+            .then_all(trash::thrown(id, digest, record, tags, now))
             .then(Mutation::RemoveRecord(key))
-            .then_all(
-                needs
-                    .iter()
-                    .map(|(_, need)| Mutation::RemoveMember(keys::uses(id), keys::use_of(need, digest))),
-            )
             .then_all(referrer(id, digest, record)?)
-            .then_all(freed.iter().flat_map(|(blob, link)| link.left_unused(id, blob, now)))
             .then_all(target.updated(repository, now)))
     }
 
@@ -169,18 +167,27 @@ impl Service {
         placement.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })
     }
 
-    async fn refuse_if_needed(&self, id: RepositoryId, digest: &Digest) -> Result<(), RepositoryError> {
-        match self.user_of(id, digest).await? {
-            Some(parent) => Err(RepositoryError::StillNeeded { digest: digest.clone(), parent }),
-            None => Ok(()),
-        }
-    }
-
-    /// A manifest that needs `digest`, if any does.
-    pub(crate) async fn user_of(&self, id: RepositoryId, digest: &Digest) -> Result<Option<Digest>, Error> {
+    /// The indexes that name `digest`: refuses if one of them is not deleted.
+    async fn deleted_parents(
+        &self,
+        id: RepositoryId,
+        digest: &Digest,
+    ) -> Result<Vec<Digest>, RepositoryError> {
         let key = keys::uses(id);
-        let users = self.keyspace().range(&key, keys::of_digest(digest), 1, Direction::Forward).await?;
-        users.first().map(|user| parsed_member(&key, keys::last_part(user))).transpose()
+        let members =
+            self.keyspace().range(&key, keys::of_digest(digest), RANGE_LIMIT, Direction::Forward).await?;
+        let parents = members.iter().map(|member| parsed_member(&key, keys::last_part(member)));
+        let parents: Vec<Digest> = parents.collect::<Result<_, Error>>()?;
+        let asked: Vec<_> = parents.iter().map(|parent| (keys::manifest(id, parent), field::TYPE)).collect();
+        let stored = self.fields(&asked).await?;
+
+        let live = parents.iter().zip(stored).find(|(_, stored)| stored.is_some()).map(|(parent, _)| parent);
+        // No commit can watch more than that; they go when they cannot be restored any more.
+        let too_many = parents.first().filter(|_| parents.len() == RANGE_LIMIT);
+        match live.or(too_many).cloned() {
+            Some(parent) => Err(RepositoryError::StillNeeded { digest: digest.clone(), parent }),
+            None => Ok(parents),
+        }
     }
 
     /// The tags that name `digest`, one more than one commit removes at most.
@@ -193,34 +200,14 @@ impl Service {
         self.tags_before(id, tags.collect::<Result<_, _>>()?).await
     }
 
-    async fn tags_before(&self, id: RepositoryId, tags: Vec<Tag>) -> Result<Vec<TagBefore>, Error> {
+    pub(crate) async fn tags_before(
+        &self,
+        id: RepositoryId,
+        tags: Vec<Tag>,
+    ) -> Result<Vec<TagBefore>, Error> {
         let asked: Vec<_> = tags.iter().flat_map(|tag| TagBefore::fields(id, tag)).collect();
         let mut values = self.fields(&asked).await?.into_iter();
         tags.iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect()
-    }
-
-    /// The blobs that nothing but this manifest uses.
-    async fn freed(
-        &self,
-        id: RepositoryId,
-        manifest: &Digest,
-        needs: &[(Needed, Digest)],
-    ) -> Result<Vec<(Digest, BlobLink)>, Error> {
-        let blobs: Vec<_> =
-            needs.iter().filter(|(what, _)| *what == Needed::Blob).map(|(_, blob)| blob).collect();
-        let asked: Vec<_> = blobs.iter().map(|blob| BlobLink::field(id, blob)).collect();
-        let links = self.fields(&asked).await?;
-
-        let mut freed = Vec::new();
-        for (blob, link) in blobs.into_iter().zip(links) {
-            let Some(link) = link else { continue };
-            let users =
-                self.keyspace().range(&keys::uses(id), keys::of_digest(blob), 2, Direction::Forward).await?;
-            if users == [keys::use_of(blob, manifest)] {
-                freed.push((blob.clone(), BlobLink::read(id, blob, &link)?));
-            }
-        }
-        Ok(freed)
     }
 }
 
@@ -239,6 +226,12 @@ struct Removal<'a> {
     digest: &'a Digest,
     record: &'a Record,
     tags: &'a [TagBefore],
+    /// Deleted indexes that would name it again if they were restored.
+    parents: &'a [Digest],
+}
+
+fn not_stored(id: RepositoryId, manifest: &Digest) -> Condition {
+    Condition::FieldAbsent(keys::manifest(id, manifest), field::TYPE)
 }
 
 /// So many manifests need `digest`.

@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use oci::{Digest, Tag};
 use proto::metadata::{Actor, Via};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Service,
@@ -20,11 +21,12 @@ const KEPT: usize = 1_000;
 const DROPPED_EVERY: u64 = 64;
 
 /// What has happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     ManifestPushed,
     ManifestDeleted,
+    ManifestRestored,
     TagMoved,
     TagDeleted,
     BlobDeleted,
@@ -52,6 +54,20 @@ struct Payload<'a> {
     via: Via,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
+}
+
+/// What the history says of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Happened {
+    pub(crate) tag: Tag,
+    pub(crate) digest: Digest,
+    #[serde(default)]
+    pub(crate) previous: Option<Digest>,
+}
+
+/// Reads a member of the history; none if it is not about a tag.
+pub(crate) fn happened(member: &Bytes) -> Option<Happened> {
+    serde_json::from_slice(keys::last_part(member)).ok()
 }
 
 impl Event<'_> {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, str::FromStr};
 
 use bytes::Bytes;
-use proto::metadata::{AccountError, RepositoryError, UploadError};
+use proto::metadata::{AccountError, ReclaimError, RepositoryError, UploadError};
 
 use crate::keyspace::{Error, Field, Key};
 
@@ -39,6 +39,26 @@ impl From<Error> for RepositoryError {
 impl From<Error> for AccountError {
     fn from(error: Error) -> Self {
         refusal(error)
+    }
+}
+
+impl From<Error> for ReclaimError {
+    fn from(error: Error) -> Self {
+        refusal(error)
+    }
+}
+
+impl Refusal for ReclaimError {
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+
+    fn no_space(attempted: Cow<'static, str>) -> Self {
+        Self::NoSpace { attempted }
+    }
+
+    fn damaged(what: String) -> Self {
+        Self::Damaged { what }
     }
 }
 

@@ -7,11 +7,12 @@ use proto::metadata::{
     UploadError,
     uploads::{Held, UploadAddress},
 };
+use ulid::Ulid;
 
 use crate::{
     Outcome, Service,
     content::Content,
-    failure::parsed,
+    failure::damaged,
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation},
     sessions::unknown,
@@ -28,10 +29,12 @@ impl Service {
         let session = self.read_session(address).await?;
 
         let (holds, holder) = field_of(digest, &address.session);
-        let expires = self.now() + self.0.lifetimes.hold;
+        let (expires, idle) = (self.now() + self.0.lifetimes.hold, self.ulid());
         let commit = Commit::relaxed()
             .when(Condition::FieldPresent(keys::upload(&address.session), field::PROGRESS))
-            .then(Mutation::SetField(holds, holder, expires.as_millisecond().to_string().into()));
+            // Should nobody link it, reclaim finds the hold by this when it has expired.
+            .then(Mutation::AddMember(keys::IDLE, keys::idle(idle, digest)))
+            .then(Mutation::SetField(holds, holder, written(expires, idle)));
         if self.commit(step!("hold"), commit).await? == Outcome::Conflicted {
             return Err(unknown(address));
         }
@@ -44,8 +47,12 @@ impl Service {
 
 /// A hold as it was read.
 pub(crate) struct Hold {
+    key: Key,
+    holder: Field,
     recorded: Bytes,
     expires: Timestamp,
+    /// The entry by which reclaim would find it.
+    idle: Bytes,
 }
 
 impl Hold {
@@ -54,12 +61,19 @@ impl Hold {
         session: &SessionId,
         value: Option<Bytes>,
     ) -> Result<Option<Self>, Error> {
-        let Some(recorded) = value else { return Ok(None) };
-        let (key, field) = field_of(digest, session);
-        let expires_ms: i64 = parsed(&key, &field, Some(&recorded))?;
-        let expires = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
+        let holder = keys::named(session);
+        value.map(|value| Self::recorded(digest, holder.as_bytes(), &value)).transpose()
+    }
 
-        Ok(Some(Self { recorded, expires }))
+    /// Reads a field of the holds of `digest`: when it expires, and the name of its entry among the idle.
+    pub(crate) fn recorded(digest: &Digest, holder: &Bytes, value: &Bytes) -> Result<Self, Error> {
+        let (key, holder) = (keys::holds(digest), Field::new(holder.clone()));
+        let text = std::str::from_utf8(value).ok().and_then(|text| text.split_once(' '));
+        let read = text.and_then(|(expires, idle)| Some((expires.parse().ok()?, idle.parse().ok()?)));
+        let (expires_ms, idle) = read.ok_or_else(|| damaged(&key, &holder))?;
+
+        let expires = Timestamp::from_millisecond(expires_ms).unwrap_or(Timestamp::MAX);
+        Ok(Self { key, holder, recorded: value.clone(), expires, idle: keys::idle(idle, digest) })
     }
 
     pub(crate) fn lives(&self, now: Timestamp) -> bool {
@@ -67,9 +81,17 @@ impl Hold {
     }
 
     /// Nobody has taken it away since.
-    pub(crate) fn unchanged(&self, digest: &Digest, session: &SessionId) -> Condition {
-        let (key, field) = field_of(digest, session);
-        Condition::FieldEquals(key, field, self.recorded.clone())
+    pub(crate) fn unchanged(&self) -> Condition {
+        Condition::FieldEquals(self.key.clone(), self.holder.clone(), self.recorded.clone())
+    }
+
+    pub(crate) fn released(&self) -> Mutation {
+        Mutation::RemoveField(self.key.clone(), self.holder.clone())
+    }
+
+    /// Its content is linked, so that reclaim need not look at it.
+    pub(crate) fn not_idle(&self) -> Mutation {
+        Mutation::RemoveMember(keys::IDLE, self.idle.clone())
     }
 }
 
@@ -77,7 +99,6 @@ pub(crate) fn field_of(digest: &Digest, session: &SessionId) -> (Key, Field) {
     (keys::holds(digest), keys::named(session))
 }
 
-pub(crate) fn released(digest: &Digest, session: &SessionId) -> Mutation {
-    let (key, field) = field_of(digest, session);
-    Mutation::RemoveField(key, field)
+fn written(expires: Timestamp, idle: Ulid) -> Bytes {
+    format!("{} {idle}", expires.as_millisecond()).into()
 }

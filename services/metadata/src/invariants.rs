@@ -20,6 +20,7 @@ use crate::{
 mod cut;
 mod races;
 mod random;
+mod reclaim;
 
 /// What may be expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,16 +100,20 @@ impl Repository<'_> {
         let links = self.links().await;
         let uses = members(self.service, &keys::uses(self.id)).await;
         for digest in manifests {
-            let key = keys::manifest(self.id, digest);
-            let manifest = record(self.service, &key).await;
-            if manifest.get(field::TYPE).is_none() {
-                continue;
-            }
+            let (stored, trashed) = (keys::manifest(self.id, digest), keys::trashed(self.id, digest));
+            let (manifest, deleted) =
+                (record(self.service, &stored).await, record(self.service, &trashed).await);
+            let (key, manifest) = match (manifest.get(field::TYPE), deleted.get(field::DELETED)) {
+                (Some(_), _) => (stored, manifest),
+                // What can be restored has its blobs, too. Its children may be in the trash themselves.
+                (None, Some(_)) => (trashed, deleted),
+                (None, None) => continue,
+            };
 
             for (what, needed) in recorded_needs(&key, &manifest).unwrap() {
                 let here = match what {
                     Needed::Blob => links.contains_key(&needed),
-                    Needed::Manifest => self.is_stored(&needed).await,
+                    Needed::Manifest => self.is_stored(&needed).await || self.is_trashed(&needed).await,
                 };
                 assert!(here, "{digest} needs {needed}");
                 assert!(
@@ -171,6 +176,10 @@ impl Repository<'_> {
             (digest, link)
         });
         parsed.collect()
+    }
+
+    async fn is_trashed(&self, digest: &Digest) -> bool {
+        record(self.service, &keys::trashed(self.id, digest)).await.get(field::DELETED).is_some()
     }
 
     async fn is_stored(&self, digest: &Digest) -> bool {

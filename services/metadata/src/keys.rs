@@ -26,14 +26,17 @@
 //   $Id:unused               set    time NUL digest
 //   $Id:referrers            set    subject NUL artifact type NUL digest
 //   $Id:history, $Id:events  set    ULID NUL JSON
+//   $Id:trash                set    time NUL digest
+//   $Id:trash:<digest>       hash   a deleted manifest as it was, Tags (one a line), Deleted (last: it can be restored)
 //   &image+:refs             hash   repository id → link token
-//   &image+:holds            hash   session → expires
+//   &image+:holds            hash   session → "expires ULID": the ULID names its entry in ^idle
 //   ^Upload:<session>        hash   Repository, Subject, Started, Progress ("offset parts " and the hash's state),
 //                                   Published (the locator that a link began to put into a record)
 //   ^Upload:<session>:parts  hash   offset → "size generation"; what begins at or behind Progress does not count
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
-//   ^idle                    set    time NUL digest: content that may have lost its last reference
+//   ^idle                    set    ULID NUL digest: content that may have lost its last reference or hold
+//   ^sweeper                 hash   Holder, Until: who reclaims
 //   ^dirty                   set    repository id
 //   ^keys                    hash   key id → "created public sealed"
 //   ^schema                  hash   Version
@@ -61,6 +64,7 @@ pub(crate) const PUBLIC_REPOSITORIES: Key = Key::from_static("$repos+");
 pub(crate) const UPLOADS: Key = Key::from_static("^uploads");
 pub(crate) const GARBAGE: Key = Key::from_static("^garbage");
 pub(crate) const IDLE: Key = Key::from_static("^idle");
+pub(crate) const SWEEPER: Key = Key::from_static("^sweeper");
 pub(crate) const DIRTY: Key = Key::from_static("^dirty");
 pub(crate) const SIGNING_KEYS: Key = Key::from_static("^keys");
 pub(crate) const SCHEMA: Key = Key::from_static("^schema");
@@ -74,6 +78,8 @@ pub(crate) mod field {
     pub(crate) const BODY: Field = Field::from_static("Body");
     pub(crate) const BYTES: Field = Field::from_static("Bytes");
     pub(crate) const CREATED: Field = Field::from_static("Created");
+    pub(crate) const DELETED: Field = Field::from_static("Deleted");
+    pub(crate) const HOLDER: Field = Field::from_static("Holder");
     pub(crate) const ID: Field = Field::from_static("Id");
     pub(crate) const LOCATOR: Field = Field::from_static("Locator");
     pub(crate) const NAME: Field = Field::from_static("Name");
@@ -91,7 +97,9 @@ pub(crate) mod field {
     pub(crate) const STARTED: Field = Field::from_static("Started");
     pub(crate) const STATE: Field = Field::from_static("State");
     pub(crate) const SUBJECT: Field = Field::from_static("Subject");
+    pub(crate) const TAGS: Field = Field::from_static("Tags");
     pub(crate) const TYPE: Field = Field::from_static("Type");
+    pub(crate) const UNTIL: Field = Field::from_static("Until");
     pub(crate) const UPDATED: Field = Field::from_static("Updated");
     pub(crate) const VERIFIED: Field = Field::from_static("Verified");
     pub(crate) const VERSION: Field = Field::from_static("Version");
@@ -190,6 +198,14 @@ pub(crate) fn events(id: RepositoryId) -> Key {
     key(format!("${id}:events"))
 }
 
+pub(crate) fn trash(id: RepositoryId) -> Key {
+    key(format!("${id}:trash"))
+}
+
+pub(crate) fn trashed(id: RepositoryId, digest: &Digest) -> Key {
+    key(format!("${id}:trash:{digest}"))
+}
+
 pub(crate) fn image(digest: &Digest) -> Key {
     key(format!("&{digest}+"))
 }
@@ -274,12 +290,27 @@ pub(crate) fn started(at: Timestamp, session: &SessionId) -> Bytes {
     pair(format_args!("{:020}", at.as_millisecond()), session)
 }
 
-pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {
-    pair(format_args!("{:020}", at.as_millisecond()), locator)
+pub(crate) fn trashed_at(time_ms: i64, digest: &Digest) -> Bytes {
+    pair(format_args!("{time_ms:020}"), digest)
 }
 
-pub(crate) fn idle(at: Timestamp, digest: &Digest) -> Bytes {
-    pair(format_args!("{:020}", at.as_millisecond()), digest)
+pub(crate) fn idle(at: Ulid, digest: &Digest) -> Bytes {
+    pair(at, digest)
+}
+
+/// The members of an ordered set by time whose time is before `time`.
+pub(crate) fn before(time: Timestamp) -> MemberRange {
+    MemberRange::all().before(format!("{:020}", time.as_millisecond()))
+}
+
+/// The members of an ordered set by ULID that were made before `time`.
+pub(crate) fn made_before(time: Timestamp) -> MemberRange {
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or_default();
+    MemberRange::all().before(Ulid::from_parts(milliseconds, 0).to_string())
+}
+
+pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {
+    pair(format_args!("{:020}", at.as_millisecond()), locator)
 }
 
 /// The part of a member behind the last NUL.

@@ -13,7 +13,7 @@ use service_kit::{
 };
 
 use crate::{
-    config::{Config, Lifetimes},
+    config::{Config, Lifetimes, ReclaimConfig},
     keyspace::{Commit, CommitError, Error, Keyspace},
     placement::Placement,
 };
@@ -38,11 +38,15 @@ mod manifests;
 mod mounts;
 mod namespaces;
 mod placement;
+mod reclaim;
 mod referrers;
+mod releasing;
 mod repositories;
+mod restoring;
 mod sessions;
 mod signing_keys;
 mod tags;
+mod trash;
 mod unlinking;
 mod uploads;
 
@@ -62,6 +66,7 @@ struct Parts {
     grants: GrantKey,
     new_repositories: Visibility,
     lifetimes: Lifetimes,
+    reclaim: ReclaimConfig,
     placements: Cache<RepositoryName, Placement>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -90,6 +95,7 @@ impl Service {
             grants: GrantKey::new(&config.grant_secret),
             new_repositories: config.new_repositories,
             lifetimes: config.lifetimes,
+            reclaim: config.reclaim,
             placements: Cache::new(REMEMBERED_NAMES),
             ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,
@@ -111,15 +117,21 @@ impl Service {
 
     /// Writes one step of an operation. Processes can be made to end right before and right after it.
     async fn commit(&self, step: Step, commit: Commit) -> Result<Outcome, Error> {
+        let failed = self.first_failed(step, commit).await?;
+        Ok(if failed.is_none() { Outcome::Committed } else { Outcome::Conflicted })
+    }
+
+    /// The same, but tells which condition was the first that did not hold; none if it was committed.
+    async fn first_failed(&self, step: Step, commit: Commit) -> Result<Option<usize>, Error> {
         failpoint::hit(step.before);
-        let outcome = match self.0.keyspace.commit(commit).await {
-            Ok(()) => Outcome::Committed,
-            Err(CommitError::Conflict { .. }) => Outcome::Conflicted,
+        let failed = match self.0.keyspace.commit(commit).await {
+            Ok(()) => None,
+            Err(CommitError::Conflict { condition }) => Some(condition),
             Err(CommitError::Engine(error)) => return Err(error),
         };
         failpoint::hit(step.after);
 
-        Ok(outcome)
+        Ok(failed)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     ATTEMPTS, Outcome, Service,
     content::{BlobLink, Content, discarded},
     failure::next,
-    holds::{Hold, field_of, released},
+    holds::{Hold, field_of},
     keys::{self, field},
     keyspace::{Commit, Condition, Mutation},
     placement::{Placement, Target, belongs, guard},
@@ -46,6 +46,10 @@ impl Service {
             // What ends a session is a link, so that this one may be the repetition of the one that did.
             return if seen.linked.is_some() { Ok(Attempt::Done) } else { Err(unknown(address)) };
         };
+        // Bytes of an older session may have been queued as garbage: nobody was expected to link them.
+        if !self.is_young(started) {
+            return Err(unknown(address));
+        }
         let lost = || UploadError::HoldLost { digest: digest.clone() };
         let hold = seen.hold.filter(|hold| hold.lives(now)).ok_or_else(lost)?;
         if seen.published && seen.content.live() != Some(&link.locator) {
@@ -56,7 +60,7 @@ impl Service {
         let target = self.link_target(address, placement).await?;
 
         let commit = Commit::synced()
-            .when(hold.unchanged(digest, &address.session))
+            .when(hold.unchanged())
             .when(seen.content.unmoved())
             .when_all(target.conditions(&address.repository))
             .when(session_open(address))
@@ -65,7 +69,8 @@ impl Service {
         let commit = self
             .with_blob_link(commit, &target, link, seen.linked)
             .then_all(ended(&address.session, started))
-            .then(released(digest, &address.session))
+            .then(hold.released())
+            .then(hold.not_idle())
             // Last: a generation that is queued is linked by nobody, whatever of this commit has been applied.
             .then_all(choice.garbage().map(|locator| discarded(locator, now)));
 

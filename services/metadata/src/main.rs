@@ -9,7 +9,7 @@ use metadata::{
     keyspace::embedded::{Embedded, OpenError},
     schema::FoundError,
 };
-use proto::metadata::{accounts, repositories, uploads};
+use proto::metadata::{accounts, reclaim, repositories, uploads};
 use service_kit::{
     clock, config,
     grpc::Routes,
@@ -55,6 +55,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let service = Arc::new(service);
     let routes = uploads::server::add_to(Routes::default(), service.clone());
     let routes = repositories::server::add_to(routes, service.clone());
+    let routes = reclaim::server::add_to(routes, service.clone());
     let routes = accounts::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 

@@ -21,6 +21,7 @@ use crate::{
     referrers::listed_annotations,
     step,
     tags::TagBefore,
+    trash,
 };
 
 /// Missing references that are named, at most.
@@ -131,12 +132,14 @@ impl Service {
 
         let mut commit = Commit::synced()
             .when_all(target.conditions(name))
+            .when(trash::unchanged(id, &manifest.digest, before.deleted.as_ref()))
             .when_all(before.links.iter().map(|(digest, link)| link.unchanged(id, digest)))
             .when_all(before.manifests.iter().map(|key| Condition::FieldPresent(key.clone(), field::TYPE)))
             .when_all(before.tags.iter().flat_map(TagBefore::unmoved))
             .then_all(target.founding(name, now))
             .then_all(edges(id, manifest))
             .then_all(body(id, manifest, now.as_millisecond()))
+            .then_all(trash::taken_out(id, &manifest.digest, before.deleted.as_ref())?)
             .then_all(before.links.iter().flat_map(|(digest, link)| link.taken_into_use(id, digest)))
             .then_all(told);
         for tag in &before.tags {
@@ -147,16 +150,19 @@ impl Service {
 
     async fn before_push(&self, manifest: &NewManifest, id: RepositoryId) -> Result<Before, Error> {
         let tags = each_once(&manifest.tags);
-        let mut asked = vec![(keys::state(id), field::REV)];
+        let mut asked =
+            vec![(keys::state(id), field::REV), (keys::trashed(id, &manifest.digest), field::DELETED)];
         asked.extend(tags.iter().flat_map(|tag| TagBefore::fields(id, tag)));
         asked.extend(manifest.needs.iter().map(|need| evidence(id, need)));
         let mut values = self.fields(&asked).await?.into_iter();
 
         let rev = next(&mut values);
         let rev = rev.map_or(Ok(0), |rev| parsed(&keys::state(id), &field::REV, Some(&rev)))?;
+        let deleted = next(&mut values);
         let tags =
             tags.into_iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect::<Result<_, _>>()?;
-        let mut before = Before { rev, tags, links: Vec::new(), manifests: Vec::new(), missing: Vec::new() };
+        let (links, manifests, missing) = (Vec::new(), Vec::new(), Vec::new());
+        let mut before = Before { rev, deleted, tags, links, manifests, missing };
         for need in &manifest.needs {
             match (next(&mut values), need.what) {
                 (Some(link), Needed::Blob) => {
@@ -174,6 +180,8 @@ impl Service {
 /// What a push finds in the repository.
 struct Before {
     rev: u64,
+    /// When it was deleted, if it can still be restored.
+    deleted: Option<Bytes>,
     tags: Vec<TagBefore>,
     links: Vec<(Digest, BlobLink)>,
     manifests: Vec<Key>,

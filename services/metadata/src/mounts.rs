@@ -26,7 +26,11 @@ impl Service {
             let seen = self.before_mount(mount, &target).await?;
 
             match seen {
-                Seen::Linked => return Ok(Mounted::Linked),
+                Seen::Linked(link) => {
+                    if self.kept_for_pusher(target.id(), digest, &link).await? {
+                        return Ok(Mounted::Linked);
+                    }
+                }
                 Seen::Absent => return self.open_session(repository, actor).await.map(Mounted::Started),
                 Seen::Mountable { source, link, content } => {
                     let commit = self.mounting(mount, &target, &source, link, &content);
@@ -94,7 +98,7 @@ impl Service {
         }
 
         Ok(match (content.live(), here, offered) {
-            (Some(_), Some(_), _) => Seen::Linked,
+            (Some(_), Some(link), _) => Seen::Linked(BlobLink::read(target.id(), digest, &link)?),
             (Some(_), None, Some((source, link))) => {
                 Seen::Mountable { source, link, content: Box::new(content) }
             }
@@ -116,7 +120,7 @@ impl Service {
 
 /// What a mount finds.
 enum Seen {
-    Linked,
+    Linked(BlobLink),
     Mountable {
         source: Placement,
         link: BlobLink,

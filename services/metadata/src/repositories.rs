@@ -7,7 +7,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
+            WantedReferrers,
         },
     },
 };
@@ -16,8 +17,13 @@ use crate::Service;
 
 #[async_trait]
 impl Repositories for Service {
-    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
-        self.granted_blob(repository, digest).await
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        intent: Intent,
+    ) -> Result<Grant, RepositoryError> {
+        self.granted_blob(repository, digest, intent).await
     }
 
     async fn delete_blob(
@@ -56,6 +62,10 @@ impl Repositories for Service {
             Reference::Tag(tag) => self.delete_tag(repository, tag, expected, actor).await,
             Reference::Digest(digest) => self.delete_digest(repository, digest, actor).await,
         }
+    }
+
+    async fn restore(&self, restore: &Restore, actor: &Actor) -> Result<Digest, RepositoryError> {
+        self.bring_back(restore, actor).await
     }
 
     async fn referrers(&self, wanted: &WantedReferrers) -> Result<Referrers, RepositoryError> {

@@ -1,7 +1,6 @@
 //! Unlinking: a blob that no manifest of a repository needs leaves it. The steps of a link the other way round;
 //! what nobody references any more is found in `^idle`, which is written first. Knows nothing of bytes.
 
-use jiff::Timestamp;
 use oci::{Digest, RepositoryName};
 use proto::metadata::{Actor, RepositoryError};
 
@@ -10,12 +9,15 @@ use crate::{
     content::BlobLink,
     deletion::{too_many_writers, used},
     events::{Event, Kind},
-    failure::next,
-    keys::{self, RepositoryId},
-    keyspace::{Commit, Condition, Mutation},
+    failure::{next, parsed, parsed_member},
+    keys::{self, RepositoryId, field},
+    keyspace::{Commit, Condition, Direction, Error},
     placement::{Placement, Target, belongs, guard},
     step,
 };
+
+/// Users of a blob that are looked at, to name one that is not deleted.
+const USERS: usize = 100;
 
 impl Service {
     /// Unlinks a blob, unless a manifest needs it.
@@ -54,9 +56,31 @@ impl Service {
         let unknown =
             || RepositoryError::BlobUnknown { repository: repository.clone(), digest: digest.clone() };
         let link = BlobLink::read(place.id, digest, &next(&mut values).ok_or_else(unknown)?)?;
-        match self.user_of(place.id, digest).await? {
-            Some(manifest) => Err(RepositoryError::BlobNeeded { digest: digest.clone(), manifest }),
-            None => Ok(Some(link)),
+        self.refuse_if_used(place.id, digest).await?;
+        Ok(Some(link))
+    }
+
+    /// Names a manifest that needs the blob, or one that would if it were restored.
+    async fn refuse_if_used(&self, id: RepositoryId, blob: &Digest) -> Result<(), RepositoryError> {
+        let key = keys::uses(id);
+        let users = self.keyspace().range(&key, keys::of_digest(blob), USERS, Direction::Forward).await?;
+        let users: Vec<Digest> = users
+            .iter()
+            .map(|user| parsed_member(&key, keys::last_part(user)))
+            .collect::<Result<_, Error>>()?;
+        let asked = users.iter().map(|user| (keys::trashed(id, user), field::DELETED)).collect::<Vec<_>>();
+        let deleted = self.fields(&asked).await?;
+
+        let digest = blob.clone();
+        match users.iter().zip(&deleted).find(|(_, deleted)| deleted.is_none()) {
+            Some((manifest, _)) => Err(RepositoryError::BlobNeeded { digest, manifest: manifest.clone() }),
+            None => match users.first().zip(asked.first()).zip(deleted.first()) {
+                Some(((manifest, (key, field)), at)) => {
+                    let until = self.restorable_until(parsed(key, field, at.as_ref())?);
+                    Err(RepositoryError::BlobRestorable { digest, manifest: manifest.clone(), until })
+                }
+                None => Ok(()),
+            },
         }
     }
 
@@ -76,7 +100,7 @@ impl Service {
             .when_all(target.conditions(repository))
             .when_all(unlinkable(id, digest, link))
             .then_all(told)
-            .then_all(unlinked(id, digest, link, self.now()))
+            .then_all(link.removed(id, digest, self.ulid()))
             .then(target.counted());
         Ok(self.commit(step!("unlink"), commit).await?)
     }
@@ -85,11 +109,4 @@ impl Service {
 /// What must still be so for `link`, as it was read, to go: nobody has touched it, and no manifest needs it.
 pub(crate) fn unlinkable(id: RepositoryId, digest: &Digest, link: &BlobLink) -> [Condition; 3] {
     [link.unchanged(id, digest), link.referenced(id, digest), used(id, digest, 0)]
-}
-
-/// The link goes. First of all its content is listed where the reaper looks: one entry too many is harmless,
-/// and content without a reference and without an entry would stay for ever.
-pub(crate) fn unlinked(id: RepositoryId, digest: &Digest, link: &BlobLink, now: Timestamp) -> Vec<Mutation> {
-    let idle = Mutation::AddMember(keys::IDLE, keys::idle(now, digest));
-    std::iter::once(idle).chain(link.removed(id, digest)).collect()
 }

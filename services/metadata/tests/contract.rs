@@ -15,6 +15,7 @@ use metadata::{
 };
 use proto::metadata::{
     accounts::{self, AccountsClient},
+    reclaim::{self, ReclaimClient},
     repositories::{self, RepositoriesClient},
     uploads::{self, UploadsClient, suite::World},
 };
@@ -30,7 +31,13 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         Service::found(keyspace, &config, clock.clone(), Arc::new(SeededRandom::new(2))).await.unwrap();
 
     let service = Arc::new(service);
-    World { uploads: service.clone(), repositories: service.clone(), accounts: service, clock }
+    World {
+        uploads: service.clone(),
+        repositories: service.clone(),
+        reclaim: service.clone(),
+        accounts: service,
+        clock,
+    }
 }
 
 async fn in_memory() -> World {
@@ -46,10 +53,11 @@ async fn embedded() -> (World, tempfile::TempDir) {
 
 /// The same world, asked through clients and servers.
 async fn across_grpc() -> World {
-    let World { uploads, repositories, accounts, clock } = in_memory().await;
+    let World { uploads, repositories, reclaim, accounts, clock } = in_memory().await;
     let channel = grpc::in_memory(|routes| {
         let routes = uploads::server::add_to(routes, uploads);
         let routes = repositories::server::add_to(routes, repositories);
+        let routes = reclaim::server::add_to(routes, reclaim);
         accounts::server::add_to(routes, accounts)
     });
     let channel = channel.await;
@@ -57,6 +65,7 @@ async fn across_grpc() -> World {
     World {
         uploads: Arc::new(UploadsClient::new(channel.clone(), DEADLINE)),
         repositories: Arc::new(RepositoriesClient::new(channel.clone(), DEADLINE)),
+        reclaim: Arc::new(ReclaimClient::new(channel.clone(), DEADLINE)),
         accounts: Arc::new(AccountsClient::new(channel, DEADLINE)),
         clock,
     }
@@ -82,6 +91,22 @@ async fn repositories_in_memory() {
 async fn repositories_embedded() {
     let (world, _directory) = embedded().await;
     repositories::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reclaim_in_memory() {
+    reclaim::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reclaim_embedded() {
+    let (world, _directory) = embedded().await;
+    reclaim::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reclaim_across_grpc() {
+    reclaim::suite::run(across_grpc().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
-use std::{cell::Cell, collections::BTreeSet, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use metadata::{Service, config::Config, keyspace::memory::Memory};
@@ -14,7 +18,7 @@ use proto::{
     metadata::{
         Accounts, Actor, More, Page, PageRequest, Repositories, Standing, Via, Visibility,
         accounts::{Account, Role},
-        repositories::{NewManifest, Viewer},
+        repositories::{Expected, NewManifest, Viewer},
     },
 };
 use service_kit::{clock::ManualClock, random::SeededRandom};
@@ -58,6 +62,8 @@ impl World {
             needs: Vec::new(),
             subject: None,
             artifact_type: None,
+            annotations: BTreeMap::new(),
+            expected: Expected::Anything,
             tags,
         };
         service.put_manifest(&manifest, &actor(name)).await.unwrap();
@@ -235,7 +241,7 @@ async fn walked_while_changing(world: &World, limit: usize, others: &[Tag]) -> V
         if let [first, ..] = come.as_slice() {
             world.push(&world.private, &app(), come.clone()).await;
             let gone = Reference::Tag(first.clone());
-            world.private.delete_manifest(&app(), &gone, &actor(&app())).await.unwrap();
+            world.private.delete_manifest(&app(), &gone, &Expected::Anything, &actor(&app())).await.unwrap();
         }
         world.tags(after, limit).await
     })

@@ -181,6 +181,11 @@ impl Caller {
         self.life == Life::Alive && self.token.allows(&Resource::Repository(repository.clone()), Action::Pull)
     }
 
+    /// Whether the token allows to push to `repository`.
+    pub(crate) fn may_push(&self, repository: &RepositoryName) -> bool {
+        self.token.allows(&Resource::Repository(repository.clone()), Action::Push)
+    }
+
     /// The repositories that the token allows to read, at most `limit`.
     pub(crate) fn pullable(&self, limit: usize) -> Vec<RepositoryName> {
         let names = self.token.scopes.iter().filter_map(|scope| match &scope.resource {

@@ -109,7 +109,9 @@ async fn target(
         (Target::Catalog, _) => catalog::list(services, asked).await,
         (Target::Tags(name), _) => tags::list(services, asked, name).await,
 
-        (Target::Blob(name, digest), &Method::HEAD) => blobs::head(services, asked, name, digest).await,
+        (Target::Blob(name, digest), &Method::HEAD) => {
+            blobs::head(services, asked, caller, name, digest).await
+        }
         (Target::Blob(name, digest), &Method::DELETE) => {
             blobs::delete(services, asked, caller, name, digest).await
         }

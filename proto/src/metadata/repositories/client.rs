@@ -7,15 +7,15 @@ use oci::{Digest, Locator, Reference, RepositoryName, Tag};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
-    Expected, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError, Viewer,
-    WantedReferrers,
+    Expected, Intent, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError,
+    Restore, Viewer, WantedReferrers,
 };
 use crate::{
     blob::Grant,
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{
-        Wire as _, read,
-        repositories::{put_manifest_request, repositories_request, tags_request},
+        Wire as _, parsed, read,
+        repositories::{put_manifest_request, repositories_request, restore_request, tags_request},
     },
     metadata::{Actor, Page, PageRequest},
     wire::{self, repository_service_client::RepositoryServiceClient},
@@ -40,8 +40,14 @@ impl RepositoriesClient {
 
 #[async_trait]
 impl Repositories for RepositoriesClient {
-    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
-        let message = wire::BlobRequest { repository: repository.to_string(), digest: digest.to_string() };
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        intent: Intent,
+    ) -> Result<Grant, RepositoryError> {
+        let (repository, digest) = (repository.to_string(), digest.to_string());
+        let message = wire::BlobRequest { repository, digest, intent: intent.to_message() };
         let answer = self.service.clone().blob(unary(message, self.deadline)).await;
 
         concluded("looking up a blob", answer, |answer| read("grant", answer.grant))
@@ -105,6 +111,13 @@ impl Repositories for RepositoriesClient {
         let answer = self.service.clone().delete_manifest(unary(message, self.deadline)).await;
 
         concluded("deleting a manifest", answer, |_| Ok(()))
+    }
+
+    async fn restore(&self, restore: &Restore, actor: &Actor) -> Result<Digest, RepositoryError> {
+        let message = restore_request(restore, actor);
+        let answer = self.service.clone().restore(unary(message, self.deadline)).await;
+
+        concluded("restoring", answer, |answer| parsed("digest", &answer.digest))
     }
 
     async fn referrers(&self, wanted: &WantedReferrers) -> Result<Referrers, RepositoryError> {

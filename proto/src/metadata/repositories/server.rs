@@ -30,11 +30,15 @@ struct Server(Arc<dyn Repositories>);
 #[async_trait]
 impl RepositoryService for Server {
     async fn blob(&self, request: Request<wire::BlobRequest>) -> Answer<wire::BlobResponse> {
-        let wire::BlobRequest { repository, digest } = request.into_inner();
+        let wire::BlobRequest { repository, digest, intent } = request.into_inner();
         let repository = parsed("repository", &repository)?;
         let digest = parsed("digest", &digest)?;
 
-        let grant = self.0.blob(&repository, &digest).await.map_err(status_of)?;
+        let grant = self
+            .0
+            .blob(&repository, &digest, convert::repositories::intent(intent)?)
+            .await
+            .map_err(status_of)?;
         Ok(Response::new(wire::BlobResponse { grant: Some(grant.to_message()) }))
     }
 
@@ -92,6 +96,13 @@ impl RepositoryService for Server {
 
         self.0.delete_manifest(&repository, &reference, &expected, &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::DeleteManifestResponse {}))
+    }
+
+    async fn restore(&self, request: Request<wire::RestoreRequest>) -> Answer<wire::RestoreResponse> {
+        let (restore, actor) = convert::repositories::restore(request.into_inner())?;
+
+        let digest = self.0.restore(&restore, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::RestoreResponse { digest: digest.to_string() }))
     }
 
     async fn referrers(&self, request: Request<wire::ReferrersRequest>) -> Answer<wire::ReferrersResponse> {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::ToSpan as _;
 use oci::{Digest, ManifestKind, Need, Needed, Reference, RepositoryName, Tag};
 
-use super::{Expected, Manifest, NewManifest, RepositoryError};
+use super::{Expected, Intent, Manifest, NewManifest, RepositoryError};
 use crate::metadata::{
     Actor, More, PageRequest,
     accounts::Role,
@@ -129,14 +129,14 @@ async fn a_grant_is_for_what_the_repository_links(world: &World) {
     let blob = world.push_blob(&name, "re-grant", &actor).await;
     world.push_blob(&other, "re-grant, another", &actor).await;
 
-    let grant = world.repositories.blob(&name, &blob).await.unwrap();
+    let grant = world.repositories.blob(&name, &blob, Intent::Read).await.unwrap();
     assert_eq!((&grant.locator, grant.size_bytes), (&locator(&blob, 1), 8));
     assert!(now(world) < grant.expires && grant.expires < now(world) + 2.hours());
     let unknown = RepositoryError::BlobUnknown { repository: other.clone(), digest: blob.clone() };
-    assert_eq!(world.repositories.blob(&other, &blob).await.unwrap_err(), unknown);
+    assert_eq!(world.repositories.blob(&other, &blob, Intent::Read).await.unwrap_err(), unknown);
     let nowhere = repository("re-grant/nowhere");
     let unknown = RepositoryError::NameUnknown { repository: nowhere.clone() };
-    assert_eq!(world.repositories.blob(&nowhere, &blob).await.unwrap_err(), unknown);
+    assert_eq!(world.repositories.blob(&nowhere, &blob, Intent::Read).await.unwrap_err(), unknown);
 }
 
 async fn quarantine_concerns_only_the_bytes_named(world: &World) {

@@ -15,13 +15,17 @@ use oci::{Generation, SessionId, Span, StoreName};
 use tokio_util::task::TaskTracker;
 
 use super::{Object, Store, StoreError, Writer};
-use crate::layout::{self, ObjectName};
+use crate::layout::{self, ObjectName, Place};
 
+mod listing;
 mod reader;
 mod start;
 mod writer;
 
 pub use start::OpenError;
+
+/// How often something is put into a directory that vanishes.
+const ATTEMPTS: usize = 8;
 
 /// A store in a directory. Clones are the same store.
 #[derive(Debug, Clone)]
@@ -147,6 +151,20 @@ impl Store for Disk {
         .await
     }
 
+    async fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let path = self.path(name);
+        self.run(move |_| remove(&path)).await
+    }
+
+    async fn list(
+        &self,
+        place: Place,
+        after: Option<&ObjectName>,
+        limit: usize,
+    ) -> Result<Vec<ObjectName>, StoreError> {
+        listing::list(self, place, after.cloned(), limit).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.run(|disk| {
             disk.absent::<()>()?;
@@ -158,13 +176,38 @@ impl Store for Disk {
 
 fn link(disk: &Disk, part: &ObjectName, content: &ObjectName) -> Result<(), StoreError> {
     let (from, to) = (disk.path(part), disk.path(content));
-    make_parent(&to).map_err(|error| failed("making the directory of", &to, error))?;
-
-    fs::hard_link(&from, &to).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => StoreError::Missing { name: part.clone() },
+    let linked = in_its_directory(&to, || fs::hard_link(&from, &to));
+    linked.map_err(|error| match error.kind() {
+        ErrorKind::NotFound if !from.exists() => StoreError::Missing { name: part.clone() },
         _ => failed("linking", &to, error),
     })?;
     sync_parents(&to).map_err(|error| failed("syncing the directory of", &to, error))
+}
+
+/// Removes a file, and its directory if nothing else is there.
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("removing", path, error)),
+        _ => {}
+    }
+    if let Some(parent) = path.parent() {
+        // It is left if there is something in it, or if somebody else was first.
+        let _ = fs::remove_dir(parent);
+    }
+    Ok(())
+}
+
+/// Puts something at `path` by `put`. Its directory may vanish in between, when the last file there is removed.
+fn in_its_directory(path: &Path, put: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let mut attempts = 0;
+    loop {
+        make_parent(path)?;
+        attempts += 1;
+        match put() {
+            Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
+            done => return done,
+        }
+    }
 }
 
 /// Makes the directory that `path` lies in; the one above it has been made at the start.

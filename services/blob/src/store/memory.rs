@@ -11,7 +11,7 @@ use oci::{SessionId, Span};
 use proto::stream_of;
 
 use super::{Object, Store, StoreError, Writer};
-use crate::layout::{self, ObjectName};
+use crate::layout::{self, ObjectName, Place};
 
 /// A store in memory. Clones are the same store.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,24 @@ impl Store for Memory {
         let parts = format!("{}/", layout::upload(session));
         self.objects().retain(|name, _| !name.as_str().starts_with(&parts));
         Ok(())
+    }
+
+    async fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.objects().remove(name);
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        place: Place,
+        after: Option<&ObjectName>,
+        limit: usize,
+    ) -> Result<Vec<ObjectName>, StoreError> {
+        let prefix = format!("{}/", place.prefix());
+        let objects = self.objects();
+        let names = objects.keys().filter(|name| name.as_str().starts_with(&prefix));
+        let behind = names.filter(|name| after.is_none_or(|after| *name > after));
+        Ok(behind.take(limit).cloned().collect())
     }
 
     async fn check(&self) -> Result<(), StoreError> {

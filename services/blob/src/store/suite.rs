@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use oci::{ContentId, Digest, SessionId, Span};
 
 use super::{Store, StoreError};
-use crate::layout::ObjectName;
+use crate::layout::{ObjectName, Place};
 
 const WHOLE: Span = Span { first: 0, length: u64::MAX };
 
@@ -26,6 +26,8 @@ pub async fn run(store: &dyn Store) {
     a_missing_part_publishes_nothing(store).await;
     an_upload_is_removed_alone(store).await;
     what_is_removed_is_read_to_its_end(store).await;
+    an_object_is_removed_alone(store).await;
+    objects_are_listed_in_order(store).await;
     a_check_leaves_nothing_behind(store).await;
 }
 
@@ -79,6 +81,50 @@ async fn a_span_of_what_exists_is_read(store: &dyn Store) {
     assert_eq!(read(store, &name, behind).await, "");
     let across = Span { first: all as u64 - 2, length: 9 };
     assert!(read(store, &name, across).await == content[all - 2..]);
+}
+
+async fn an_object_is_removed_alone(store: &dyn Store) {
+    let [gone, stays, next] = [1, 2, 3].map(|number| again(20, number));
+    let part = part(20, 0);
+    write(store, &part, Bytes::from("bytes")).await;
+    store.publish(std::slice::from_ref(&part), &gone).await.unwrap();
+    store.publish(std::slice::from_ref(&part), &stays).await.unwrap();
+
+    store.remove(&gone).await.unwrap();
+    store.remove(&gone).await.unwrap();
+
+    assert_eq!(store.size(&gone).await.unwrap(), None);
+    assert_eq!(read(store, &stays, WHOLE).await, "bytes");
+    store.remove(&stays).await.unwrap();
+    store.publish(std::slice::from_ref(&part), &next).await.unwrap();
+}
+
+async fn objects_are_listed_in_order(store: &dyn Store) {
+    let digest = Digest::of_sha256(&21_u32.to_le_bytes());
+    let shard = u8::from_str_radix(&digest.hex()[..2], 16).unwrap();
+    let place = Place::Contents(digest.algorithm(), shard);
+    let names: Vec<ObjectName> = (1..=5).map(|number| again(21, number)).collect();
+    for name in names.iter().rev() {
+        store.publish(&[], name).await.unwrap();
+    }
+
+    let all = store.list(place, None, 100).await.unwrap();
+    assert!(all.is_sorted() && names.iter().all(|name| all.contains(name)), "{all:?}");
+    let mut found: Vec<ObjectName> = Vec::new();
+    loop {
+        let page = store.list(place, found.last(), 2).await.unwrap();
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    assert_eq!(found, all);
+
+    let part = part(21, 4);
+    write(store, &part, Bytes::from("bytes")).await;
+    assert!(store.list(Place::Uploads, None, 100).await.unwrap().contains(&part));
+    assert_eq!(store.list(Place::Contents(oci::Algorithm::Sha512, 1), None, 100).await.unwrap(), []);
 }
 
 async fn what_is_not_there_is_no_error(store: &dyn Store) {
@@ -184,6 +230,12 @@ fn session(number: u32) -> SessionId {
 
 fn part(number: u32, offset: u64) -> ObjectName {
     ObjectName::part(&session(number), offset, &format!("{number:013}{offset:013}").parse().unwrap())
+}
+
+/// The same content, brought by another upload.
+fn again(number: u32, upload: u32) -> ObjectName {
+    let content = ContentId::plain(Digest::of_sha256(&number.to_le_bytes()));
+    ObjectName::content(&content, &format!("2{upload:025}").parse().unwrap())
 }
 
 fn content(number: u32) -> ObjectName {

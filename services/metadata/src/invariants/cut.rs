@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Deref,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -118,10 +119,29 @@ impl Keyspace for Cutting {
     }
 }
 
-pub(super) async fn service(keyspace: Arc<Cutting>) -> Service {
+/// A service, and the clock that it goes by.
+pub(super) struct World {
+    pub(super) service: Service,
+    pub(super) clock: Arc<ManualClock>,
+}
+
+impl Deref for World {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+pub(super) async fn world(keyspace: Arc<Cutting>) -> World {
     let config = Config::new("unused".into(), "a secret for grants".into());
     let (clock, random) = (Arc::new(ManualClock::default()), Arc::new(SeededRandom::new(3)));
-    Service::found(keyspace, &config, clock, random).await.unwrap()
+    let service = Service::found(keyspace, &config, clock.clone(), random).await.unwrap();
+    World { service, clock }
+}
+
+pub(super) async fn service(keyspace: Arc<Cutting>) -> Service {
+    world(keyspace).await.service
 }
 
 pub(super) fn actor() -> Actor {
@@ -219,28 +239,29 @@ pub(super) async fn furnished(service: &Service) {
 }
 
 /// Does `operation` on a new world for each mutation that it could be cut after, and then again.
-async fn cut_everywhere<T, E: std::fmt::Debug>(
+pub(super) async fn cut_everywhere<T, E: std::fmt::Debug>(
     operation: impl AsyncFn(&Service, &T) -> Result<(), E>,
-    prepare: impl AsyncFn(&Service) -> T,
+    prepare: impl AsyncFn(&World) -> T,
 ) {
     let manifests = ["image 1", "image 2", "image 3", "index"].map(digest);
     for after in 0.. {
         let keyspace = Cutting::new();
-        let service = service(keyspace.clone()).await;
-        furnished(&service).await;
-        let prepared = prepare(&service).await;
+        let world = world(keyspace.clone()).await;
+        let service = &world.service;
+        furnished(service).await;
+        let prepared = prepare(&world).await;
 
         keyspace.cut_after(after);
-        let outcome = operation(&service, &prepared).await;
+        let outcome = operation(service, &prepared).await;
         keyspace.mend();
-        check(&service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
+        check(service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
         if outcome.is_ok() {
             assert!(after > 1, "the operation has made no commit that could be cut");
-            check(&service, &[app(), other()], &manifests, Strictness::Exact).await;
+            check(service, &[app(), other()], &manifests, Strictness::Exact).await;
             return;
         }
-        operation(&service, &prepared).await.unwrap();
-        check(&service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
+        operation(service, &prepared).await.unwrap();
+        check(service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
     }
 }
 
@@ -258,11 +279,11 @@ async fn linked(service: &Service, link: &Link) -> Result<(), UploadError> {
 
 #[tokio::test]
 async fn the_first_link_of_a_repository() {
-    cut_everywhere(linked, async |service: &Service| {
+    cut_everywhere(linked, async |service: &World| {
         held(service, &other(), &digest("layer 3"), Upload::Reused(1)).await
     })
     .await;
-    cut_everywhere(linked, async |service: &Service| {
+    cut_everywhere(linked, async |service: &World| {
         held(service, &other(), &digest("layer 1"), Upload::Reused(1)).await
     })
     .await;
@@ -270,7 +291,7 @@ async fn the_first_link_of_a_repository() {
 
 #[tokio::test]
 async fn a_link_that_replaces_missing_bytes() {
-    cut_everywhere(linked, async |service: &Service| {
+    cut_everywhere(linked, async |service: &World| {
         held(service, &app(), &digest("layer 1"), Upload::Written(2)).await
     })
     .await;
@@ -278,7 +299,7 @@ async fn a_link_that_replaces_missing_bytes() {
 
 #[tokio::test]
 async fn a_link_that_loses_against_another() {
-    let lose = async |service: &Service| {
+    let lose = async |service: &World| {
         let (loser, winner) = (digest("layer 3"), digest("layer 3"));
         let loser = held(service, &other(), &loser, Upload::Written(2)).await;
         let winner = held(service, &app(), &winner, Upload::Written(3)).await;
@@ -292,7 +313,7 @@ async fn a_link_that_loses_against_another() {
 async fn a_mount() {
     let mount = Mount { repository: other(), digest: digest("layer 1"), from: vec![app()] };
     let operation = async |service: &Service, mount: &Mount| service.mount(mount, &actor()).await.map(drop);
-    cut_everywhere(operation, async |_: &Service| mount.clone()).await;
+    cut_everywhere(operation, async |_: &World| mount.clone()).await;
 }
 
 #[tokio::test]
@@ -300,14 +321,14 @@ async fn a_push_of_a_manifest_that_moves_tags() {
     let put =
         async |service: &Service, manifest: &NewManifest| service.put_manifest(manifest, &actor()).await;
     let (layer, child) = (digest("layer 3"), digest("image 1"));
-    let prepare = async |service: &Service| {
+    let prepare = async |service: &World| {
         let link = held(service, &app(), &layer, Upload::Reused(1)).await;
         service.link(&link, &actor()).await.unwrap();
         let needs = [(Needed::Blob, &layer), (Needed::Manifest, &child)];
         manifest(&app(), "image 3", &needs, &["latest", "v3"])
     };
     cut_everywhere(put, prepare).await;
-    cut_everywhere(put, async |_: &Service| manifest(&other(), "image 3", &[], &["v1"])).await;
+    cut_everywhere(put, async |_: &World| manifest(&other(), "image 3", &[], &["v1"])).await;
 }
 
 #[tokio::test]
@@ -321,7 +342,7 @@ async fn the_deletion_of_tags_and_manifests() {
                 outcome => outcome,
             }
         };
-        cut_everywhere(delete, async |_: &Service| reference.clone()).await;
+        cut_everywhere(delete, async |_: &World| reference.clone()).await;
     }
 }
 
@@ -332,7 +353,7 @@ async fn the_deletion_of_a_blob() {
             Err(RepositoryError::BlobUnknown { .. }) => Ok(()),
             outcome => outcome,
         };
-    let prepare = async |service: &Service| {
+    let prepare = async |service: &World| {
         let link = held(service, &app(), &digest("layer 3"), Upload::Reused(1)).await;
         service.link(&link, &actor()).await.unwrap();
         digest("layer 3")
@@ -343,7 +364,7 @@ async fn the_deletion_of_a_blob() {
 #[tokio::test]
 async fn a_quarantine() {
     let quarantine = async |service: &Service, locator: &Locator| service.quarantine(locator).await;
-    cut_everywhere(quarantine, async |_: &Service| locator(&digest("layer 1"), 1)).await;
+    cut_everywhere(quarantine, async |_: &World| locator(&digest("layer 1"), 1)).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use proto::{
     metadata::{
         AccountError, Accounts as _, Repositories as _, RepositoryError, UploadError, Uploads as _,
         accounts::Role,
-        repositories::{Expected, NewManifest},
+        repositories::{Expected, Intent, NewManifest},
         uploads::{Advance, Link, Mount, Mounted, UploadAddress},
     },
 };
@@ -73,6 +73,25 @@ async fn a_manifest_is_tagged_while_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn one_tag_comes_and_another_goes_while_their_manifest_is_deleted() {
+    let (keyspace, service) = world().await;
+    let (one, two) = (digest("layer 1"), digest("layer 2"));
+    service.delete_manifest(&app(), &"v1".parse().unwrap(), &Expected::Anything, &actor()).await.unwrap();
+    let comes = manifest(&app(), "image 1", &[(Needed::Blob, &one)], &["new"]);
+    let goes = manifest(&app(), "image 3", &[(Needed::Blob, &two)], &["latest"]);
+    let rival = service.clone();
+    keyspace.interpose(async move {
+        rival.put_manifest(&comes, &actor()).await.unwrap();
+        rival.put_manifest(&goes, &actor()).await.unwrap();
+    });
+
+    service.delete_manifest(&app(), &by_digest("image 1"), &Expected::Anything, &actor()).await.unwrap();
+    assert_eq!(tagged(&service, "new").await, None);
+    assert_eq!(tagged(&service, "latest").await, Some(digest("image 3")));
+    holds(&keyspace, &service).await;
+}
+
+#[tokio::test]
 async fn a_manifest_is_needed_while_it_is_deleted() {
     let (keyspace, service) = world().await;
     let (child, parent) = (digest("image 1"), digest("image 3"));
@@ -119,24 +138,25 @@ async fn the_last_other_user_of_a_blob_goes_while_a_new_one_comes() {
 async fn a_blob_is_needed_linked_or_deleted_while_it_is_deleted() {
     let (keyspace, service) = world().await;
     let (layer, image) = (digest("layer 3"), digest("image 3"));
-    let link = async || {
-        let link = held(&service, &app(), &layer, Upload::Reused(1)).await;
+    let link = async |layer: &Digest| {
+        let link = held(&service, &app(), layer, Upload::Reused(1)).await;
         service.link(&link, &actor()).await.unwrap();
     };
 
-    link().await;
+    link(&layer).await;
     rival_push(&keyspace, &service, manifest(&app(), "image 3", &[(Needed::Blob, &layer)], &[]));
     let refused = service.delete_blob(&app(), &layer, &actor()).await.unwrap_err();
     assert_eq!(refused, RepositoryError::BlobNeeded { digest: layer.clone(), manifest: image });
     holds(&keyspace, &service).await;
 
-    service.delete_manifest(&app(), &by_digest("image 3"), &Expected::Anything, &actor()).await.unwrap();
+    let layer = digest("layer 4");
+    link(&layer).await;
     let again = held(&service, &app(), &layer, Upload::Reused(1)).await;
     rival_link(&keyspace, &service, again);
     service.delete_blob(&app(), &layer, &actor()).await.unwrap();
     holds(&keyspace, &service).await;
 
-    link().await;
+    link(&layer).await;
     let (rival, blob) = (service.clone(), layer.clone());
     keyspace.interpose(async move { rival.delete_blob(&app(), &blob, &actor()).await.unwrap() });
     let refused = service.delete_blob(&app(), &layer, &actor()).await.unwrap_err();
@@ -198,7 +218,7 @@ async fn the_same_content_is_linked_meanwhile() {
         rival_link(&keyspace, &service, first);
 
         service.link(&second, &actor()).await.unwrap();
-        assert_eq!(service.blob(&name, &content).await.unwrap().locator, locator(&content, 3));
+        assert_eq!(service.blob(&name, &content, Intent::Read).await.unwrap().locator, locator(&content, 3));
         holds(&keyspace, &service).await;
     }
 }

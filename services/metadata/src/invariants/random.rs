@@ -1,17 +1,20 @@
 //! The invariants after each of many random operations, with and without cuts. A failure names the seed.
 
+use std::time::Duration;
+
 use oci::{Digest, Needed, Reference, RepositoryName};
 use proto::metadata::{
     Accounts as _, Repositories as _, RepositoryError, UploadError, Uploads as _,
     accounts::Role,
-    repositories::Expected,
+    repositories::{Expected, Intent, Restore},
     uploads::{Link, Mount},
 };
 use service_kit::random::{Random as _, SeededRandom};
 
 use super::{
     Strictness, check,
-    cut::{Cutting, Upload, account, actor, digest, held, manifest, service},
+    cut::{Cutting, Upload, World, account, actor, digest, held, manifest, world},
+    reclaim::{sweep, try_sweep},
 };
 use crate::Service;
 
@@ -45,9 +48,10 @@ impl Dice {
 const MANIFESTS: usize = 8;
 
 /// What a caller does and may be refused; what it may not see is a lost or damaged record.
-async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Link>) {
+async fn step(world: &World, dice: &Dice, number: u64, pending: &mut Vec<Link>) {
+    let service = &world.service;
     let (name, layer) = (dice.name(), dice.layer());
-    match dice.below(10) {
+    match dice.below(13) {
         0 | 1 => {
             let upload = if dice.below(2) == 0 { Upload::Reused(number) } else { Upload::Written(number) };
             pending.push(held(service, &name, &layer, upload).await);
@@ -61,14 +65,21 @@ async fn step(service: &Service, dice: &Dice, number: u64, pending: &mut Vec<Lin
             accepted_upload(service.mount(&mount, &actor()).await.map(drop));
         }
         5 | 6 => push(service, dice, &name).await,
+        8 => sweep(world, Duration::from_hours(24 * dice.below(8) as u64 / 2)).await,
+        9 => {
+            let what = if dice.below(2) == 0 { dice.tag() } else { digest(&dice.body()).to_string() };
+            let restore = Restore { repository: name, what: what.parse().unwrap(), to: None };
+            accepted(service.restore(&restore, &actor()).await.map(drop));
+        }
+        10 => accepted(service.blob(&name, &layer, Intent::Push).await.map(drop)),
         7 => {
             let reference = if dice.below(2) == 0 { dice.tag() } else { digest(&dice.body()).to_string() };
             let reference: Reference = reference.parse().unwrap();
             accepted(service.delete_manifest(&name, &reference, &Expected::Anything, &actor()).await);
         }
-        8 => accepted(service.delete_blob(&name, &layer, &actor()).await),
+        11 => accepted(service.delete_blob(&name, &layer, &actor()).await),
         _ => {
-            if let Ok(grant) = service.blob(&name, &layer).await {
+            if let Ok(grant) = service.blob(&name, &layer, Intent::Read).await {
                 accepted(service.quarantine(&grant.locator).await);
             }
         }
@@ -105,7 +116,8 @@ fn accepted_upload(outcome: Result<(), UploadError>) {
 
 async fn run(seed: u64, steps: u64, strictness: Strictness) {
     let (keyspace, dice) = (Cutting::new(), Dice(SeededRandom::new(seed)));
-    let service = service(keyspace.clone()).await;
+    let world = world(keyspace.clone()).await;
+    let service = &world.service;
     service.create_account(&account("ann", Role::Administrator)).await.unwrap();
     let names: Vec<RepositoryName> =
         (0..3).map(|number| format!("ann/app{number}").parse().unwrap()).collect();
@@ -120,14 +132,18 @@ async fn run(seed: u64, steps: u64, strictness: Strictness) {
             accepted_upload(service.link(&link, &actor()).await);
             keyspace.mend();
             pending.push(link);
+        } else if strictness == Strictness::AfterCuts && dice.below(4) == 0 {
+            keyspace.cut_after(dice.below(12));
+            let _cut = try_sweep(&world, Duration::from_hours(24)).await;
+            keyspace.mend();
         } else if strictness == Strictness::AfterCuts && dice.below(3) == 0 {
             keyspace.cut_after(dice.below(20));
-            push(&service, &dice, &dice.name()).await;
+            push(service, &dice, &dice.name()).await;
             keyspace.mend();
         } else {
-            step(&service, &dice, number, &mut pending).await;
+            step(&world, &dice, number, &mut pending).await;
         }
-        check(&service, &names, &manifests, strictness).await;
+        check(service, &names, &manifests, strictness).await;
     }
 }
 

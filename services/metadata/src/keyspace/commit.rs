@@ -134,6 +134,11 @@ impl Commit {
 }
 
 impl Condition {
+    /// The ordered set has this member.
+    pub(crate) fn has_member(key: Key, member: Bytes) -> Self {
+        Self::Members { key, members: MemberRange::starting_at(member.clone()).through(member), count: 1 }
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::ValueAbsent(key) | Self::RecordAbsent(key) => key.check(),

@@ -68,7 +68,9 @@ impl ApiError {
             }
             Self::MethodNotAllowed { allow, .. } => set(headers, ALLOW, allow),
             // RFC 9110 §15.5.6: a 405 says what is possible now.
-            Self::Repository(RepositoryError::BlobNeeded { .. }) => set(headers, ALLOW, "GET, HEAD"),
+            Self::Repository(RepositoryError::BlobNeeded { .. } | RepositoryError::BlobRestorable { .. }) => {
+                set(headers, ALLOW, "GET, HEAD");
+            }
             Self::RangeUnsatisfiable { size_bytes }
             | Self::Blob(BlobError::OutOfRange { size_bytes, .. }) => {
                 set(headers, CONTENT_RANGE, &format!("bytes */{size_bytes}"));

@@ -98,6 +98,9 @@ pub(super) fn repository(error: &RepositoryError) -> Spec {
         RepositoryError::BlobNeeded { .. } => {
             spec(S::METHOD_NOT_ALLOWED, Code::Denied, "delete that manifest first, then the blob again")
         }
+        RepositoryError::BlobRestorable { .. } => {
+            spec(S::METHOD_NOT_ALLOWED, Code::Denied, "it goes by itself after that")
+        }
         RepositoryError::NoSpace { .. } => FULL,
         RepositoryError::Conflict { .. } | RepositoryError::Unavailable { .. } => LATER,
         _ => INTERNAL,

@@ -4,19 +4,21 @@ use axum::response::Response;
 use oci::{Digest, RepositoryName, Span};
 use proto::{
     blob::{BlobError, Grant},
-    metadata::RepositoryError,
+    metadata::{RepositoryError, repositories::Intent},
 };
 
 use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
 
-/// Whether the blob is there, and how long it is.
+/// Whether the blob is there, and how long it is. Who may push asks in order not to bring it: then it must stay.
 pub(crate) async fn head(
     services: &Services,
     asked: &Asked,
+    caller: &Caller,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, ApiError> {
-    let grant = granted(services, repository, digest).await?;
+    let intent = if caller.may_push(repository) { Intent::Push } else { Intent::Read };
+    let grant = granted(services, repository, digest, intent).await?;
     if headers::has_already(&asked.headers, digest) {
         return Ok(respond::not_modified(digest));
     }
@@ -31,7 +33,7 @@ pub(crate) async fn get(
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, ApiError> {
-    let grant = granted(services, repository, digest).await?;
+    let grant = granted(services, repository, digest, Intent::Read).await?;
     if headers::has_already(&asked.headers, digest) {
         return Ok(respond::not_modified(digest));
     }
@@ -61,8 +63,9 @@ async fn granted(
     services: &Services,
     repository: &RepositoryName,
     digest: &Digest,
+    intent: Intent,
 ) -> Result<Grant, ApiError> {
-    Ok(retry::repeated(|| services.repositories.blob(repository, digest)).await?)
+    Ok(retry::repeated(|| services.repositories.blob(repository, digest, intent)).await?)
 }
 
 fn wanted_span(asked: &Asked, digest: &Digest, size_bytes: u64) -> Result<Option<Span>, ApiError> {

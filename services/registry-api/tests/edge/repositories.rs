@@ -10,7 +10,8 @@ use proto::{
     metadata::{
         Actor, More, Page, PageRequest, Repositories, RepositoryError, Visibility,
         repositories::{
-            Expected, Manifest, NewManifest, Referrers, RepositoryEntry, Viewer, WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
+            WantedReferrers,
         },
     },
 };
@@ -32,7 +33,16 @@ pub(crate) struct FakeRepositories {
 
 #[async_trait]
 impl Repositories for FakeRepositories {
-    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Grant, RepositoryError> {
+    async fn restore(&self, _: &Restore, _: &Actor) -> Result<Digest, RepositoryError> {
+        unreachable!("the edge restores nothing")
+    }
+
+    async fn blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        _: Intent,
+    ) -> Result<Grant, RepositoryError> {
         self.calls.note("blob");
         self.faults.check("blob", When::Before)?;
         let unknown =

@@ -8,6 +8,9 @@
     reason = "this module is a test"
 )]
 
+use std::time::Duration;
+
+use service_kit::clock::Clock as _;
 use tokio::task::JoinSet;
 
 use super::{Expected, by_digest, image, with_image};
@@ -55,8 +58,10 @@ async fn a_blob_that_a_manifest_needs_stays(world: &World) {
         .delete_manifest(&name, &by_digest(&manifest.digest), &Expected::Anything, &actor)
         .await
         .unwrap();
-    world.repositories.delete_blob(&name, &blob, &actor).await.unwrap();
-    assert_eq!(world.location(&name, &blob).await, None);
+    let until = world.clock.now() + Duration::from_hours(7 * 24);
+    let kept = RepositoryError::BlobRestorable { digest: blob.clone(), manifest: manifest.digest, until };
+    assert_eq!(world.repositories.delete_blob(&name, &blob, &actor).await.unwrap_err(), kept);
+    assert!(world.location(&name, &blob).await.is_some());
 }
 
 async fn a_blob_that_is_not_there_cannot_be_deleted(world: &World) {

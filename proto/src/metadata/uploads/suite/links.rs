@@ -15,6 +15,7 @@ use super::world::{HOLD_LIFETIME, World, digest, link_of, locator, repository};
 use crate::metadata::{
     Actor, RepositoryError,
     accounts::Role,
+    repositories::Intent,
     uploads::{Held, Link, Mount, Mounted, UploadAddress, UploadError, UploadSession},
 };
 
@@ -51,7 +52,7 @@ async fn content_that_nobody_has_is_linked_where_it_was_written(world: &World) {
     };
     world.uploads.link(&link, &actor).await.unwrap();
 
-    let grant = world.repositories.blob(&name, &content).await.unwrap();
+    let grant = world.repositories.blob(&name, &content, Intent::Read).await.unwrap();
     assert_eq!((grant.locator, grant.size_bytes, grant.repository), (locator(&content, 1), 8, name));
     let ended = UploadError::UploadUnknown { session: session.address.session };
     assert_eq!(world.uploads.session(&session.address).await.unwrap_err(), ended);
@@ -76,11 +77,11 @@ async fn a_repository_appears_with_its_first_link(world: &World) {
     let unknown = RepositoryError::NameUnknown { repository: name.clone() };
 
     world.uploads.start(&name, &actor).await.unwrap();
-    assert_eq!(world.repositories.blob(&name, &digest("x")).await.unwrap_err(), unknown);
+    assert_eq!(world.repositories.blob(&name, &digest("x"), Intent::Read).await.unwrap_err(), unknown);
 
     let content = world.push_blob(&name, "up-new", &actor).await;
     assert!(world.location(&name, &content).await.is_some());
-    let other = world.repositories.blob(&name, &digest("x")).await.unwrap_err();
+    let other = world.repositories.blob(&name, &digest("x"), Intent::Read).await.unwrap_err();
     assert!(matches!(other, RepositoryError::BlobUnknown { .. }), "{other}");
 }
 
@@ -198,7 +199,7 @@ async fn a_mount_links_what_its_source_has(world: &World) {
     for _ in 0..2 {
         assert_eq!(world.uploads.mount(&mount, &actor).await.unwrap(), Mounted::Linked);
     }
-    let grant = world.repositories.blob(&name, &content).await.unwrap();
+    let grant = world.repositories.blob(&name, &content, Intent::Read).await.unwrap();
     assert_eq!((grant.locator, grant.size_bytes), (locator(&content, 1), 8));
 }
 
@@ -264,7 +265,10 @@ async fn many_pushers_of_many_blobs_all_succeed(world: &World) {
             let name = repository("up-many/app");
             let content = format!("up-many {number}");
             let digest = world.push_blob(&name, &content, &actor).await;
-            (world.repositories.blob(&name, &digest).await.unwrap().size_bytes, content.len() as u64)
+            (
+                world.repositories.blob(&name, &digest, Intent::Read).await.unwrap().size_bytes,
+                content.len() as u64,
+            )
         });
     }
 

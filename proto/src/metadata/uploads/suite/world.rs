@@ -18,8 +18,9 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, Repositories, RepositoryError, Standing, Uploads, Via,
+        Accounts, Actor, Reclaim, Repositories, RepositoryError, Standing, Uploads, Via,
         accounts::{Account, Role},
+        repositories::Intent,
         uploads::{Held, Link},
     },
 };
@@ -27,13 +28,15 @@ use crate::{
 /// The longest that a hold lives in the world of the suites.
 pub(crate) const HOLD_LIFETIME: Duration = Duration::from_hours(1);
 
-/// One metadata service, by its three contracts, and the clock that it goes by. New repositories are private.
+/// One metadata service, by its contracts, and the clock that it goes by. New repositories are private.
 #[derive(Clone)]
 pub struct World {
     /// Its upload sessions.
     pub uploads: Arc<dyn Uploads>,
     /// Its repositories.
     pub repositories: Arc<dyn Repositories>,
+    /// What it reclaims.
+    pub reclaim: Arc<dyn Reclaim>,
     /// Its accounts.
     pub accounts: Arc<dyn Accounts>,
     /// Its time.
@@ -71,7 +74,7 @@ impl World {
 
     /// Where the repository may read the content, if it links it.
     pub(crate) async fn location(&self, repository: &RepositoryName, digest: &Digest) -> Option<Locator> {
-        match self.repositories.blob(repository, digest).await {
+        match self.repositories.blob(repository, digest, Intent::Read).await {
             Ok(grant) => Some(grant.locator),
             Err(RepositoryError::BlobUnknown { .. } | RepositoryError::NameUnknown { .. }) => None,
             Err(error) => panic!("{error}"),

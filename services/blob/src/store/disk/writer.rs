@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::{Disk, Store as _, failed, make_parent, start::remove_if_there, sync_parents, unavailable};
+use super::{Disk, Store as _, failed, in_its_directory, start::remove_if_there, sync_parents, unavailable};
 use crate::{
     layout::ObjectName,
     store::{StoreError, Writer},
@@ -157,9 +157,8 @@ impl Temporary {
 
     fn move_to(mut self, place: &Path) -> Result<(), StoreError> {
         self.file.sync_all().map_err(|error| failed("syncing", &self.path, error))?;
-        make_parent(place).map_err(|error| failed("making the directory of", place, error))?;
-
-        fs::rename(&self.path, place).map_err(|error| failed("moving to", place, error))?;
+        let moved = in_its_directory(place, || fs::rename(&self.path, place));
+        moved.map_err(|error| failed("moving to", place, error))?;
         self.moved = Moved::Done;
         sync_parents(place).map_err(|error| failed("syncing the directory of", place, error))
     }

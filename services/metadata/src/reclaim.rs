@@ -1,0 +1,65 @@
+//! The contract `Reclaim`: what is not needed any more, step by step (ARCHITECTURE.md §4). Each step is bounded,
+//! and may come late, twice and from anyone.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use oci::{Digest, Generation, RepositoryName};
+use proto::metadata::{
+    Reclaim, ReclaimError,
+    reclaim::{Audited, Discarded, Found, Office, Reaped, StaleUpload, Survey, Unlinked, Why},
+};
+
+use crate::Service;
+
+mod auditing;
+mod garbage;
+mod office;
+mod reaping;
+mod stale;
+mod survey;
+mod unlinking;
+mod why;
+
+#[async_trait]
+impl Reclaim for Service {
+    async fn take_office(&self, holder: &Generation, term: Duration) -> Result<Office, ReclaimError> {
+        Ok(self.office(holder, term).await?)
+    }
+
+    async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError> {
+        Ok(self.unlink_unused(after).await?)
+    }
+
+    async fn reap(&self) -> Result<Reaped, ReclaimError> {
+        Ok(self.reap_idle().await?)
+    }
+
+    async fn garbage(&self, limit: usize) -> Result<Vec<Discarded>, ReclaimError> {
+        Ok(self.due_garbage(limit).await?)
+    }
+
+    async fn forget_garbage(&self, deleted: &[Discarded]) -> Result<(), ReclaimError> {
+        Ok(self.remove_garbage(deleted).await?)
+    }
+
+    async fn stale_uploads(&self, limit: usize) -> Result<Vec<StaleUpload>, ReclaimError> {
+        Ok(self.too_old_sessions(limit).await?)
+    }
+
+    async fn forget_uploads(&self, uploads: &[StaleUpload]) -> Result<(), ReclaimError> {
+        Ok(self.end_sessions(uploads).await?)
+    }
+
+    async fn audit(&self, found: &Found) -> Result<Audited, ReclaimError> {
+        Ok(self.compare(found).await?)
+    }
+
+    async fn survey(&self, after: Option<&RepositoryName>) -> Result<Survey, ReclaimError> {
+        Ok(self.reclaimable(after).await?)
+    }
+
+    async fn why(&self, digest: &Digest, after: Option<&RepositoryName>) -> Result<Why, ReclaimError> {
+        Ok(self.keepers(digest, after).await?)
+    }
+}
