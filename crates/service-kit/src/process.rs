@@ -1,8 +1,14 @@
 //! What every `main` does around its service: telemetry, probes, ports, and an end that lets requests finish.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
     admin,
@@ -31,6 +37,14 @@ pub enum ProcessError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A socket cannot be made.
+    #[error("cannot listen at {}: {error}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
@@ -94,6 +108,36 @@ impl Process {
             if let Err(error) = server.serve(listener, &shutdown).await {
                 tracing::error!(%error, "the gRPC port has failed");
                 shutdown.begin();
+            }
+        });
+        Ok(())
+    }
+
+    /// Serves `routes` at a Unix socket that only this user can reach. What an ended process has left there is
+    /// replaced: the caller knows that no other one runs.
+    ///
+    /// # Errors
+    /// `Socket`.
+    pub fn serve_grpc_socket(
+        &self,
+        routes: Routes,
+        path: &Path,
+        options: ServerOptions,
+        descriptors: &'static [u8],
+    ) -> Result<(), ProcessError> {
+        let failed = |error| ProcessError::Socket { path: path.to_owned(), error };
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let server = Server::new(routes, options).described_by(descriptors);
+
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn(async move {
+            if let Err(error) = server.serve_socket(listener, &shutdown).await {
+                tracing::error!(%error, "the socket for operators has failed");
             }
         });
         Ok(())

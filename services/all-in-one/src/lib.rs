@@ -4,4 +4,5 @@
 pub mod assemble;
 pub mod banner;
 pub mod config;
+pub mod operator;
 pub mod secrets;

@@ -6,6 +6,7 @@ use all_in_one::{
     assemble::{self, AssembleError, Hub},
     banner::{Banner, FirstLogin},
     config::Settings,
+    operator,
 };
 use auth::{
     config::administrator_password,
@@ -31,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Runs the whole hub in one process: registry, web UI, metadata and blobs.
     Serve(Serve),
+    #[command(flatten)]
+    Operator(operator::Command),
 }
 
 #[derive(Debug, Args)]
@@ -56,12 +59,16 @@ enum MainError {
     Assemble(#[from] AssembleError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Operators(#[from] operator::ServeError),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { command: Command::Serve(arguments) } = Arguments::parse();
-    conclude("bucket", serve(arguments).await)
+    match Arguments::parse().command {
+        Command::Serve(arguments) => conclude("bucket", serve(arguments).await),
+        Command::Operator(command) => conclude("bucket", command.run(&mut std::io::stdout()).await),
+    }
 }
 
 async fn serve(arguments: Serve) -> Result<(), MainError> {
@@ -74,6 +81,7 @@ async fn serve(arguments: Serve) -> Result<(), MainError> {
     let process = Process::begin("bucket", &settings.telemetry, &admin).await?;
     let listener = listen(settings.listen).await?;
     let hub = assemble::hub(&settings, &data, &process).await?;
+    operator::serve(&hub, &data, &process)?;
     first_start(&hub, &settings).await?;
 
     let options = EdgeOptions {

@@ -11,6 +11,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
+use sha2::{Digest as _, Sha256};
 
 const FILE: &str = "secret";
 const BYTES: usize = 32;
@@ -46,15 +47,15 @@ impl Secrets {
     /// # Errors
     /// `File`; `Damaged`.
     pub fn in_directory(data: &Path, random: &dyn Random) -> Result<Self, SecretsError> {
-        let file = data.join(FILE);
-        match fs::read_to_string(&file) {
-            Ok(text) if URL_SAFE_NO_PAD.decode(text.trim_end()).is_ok_and(|bytes| bytes.len() == BYTES) => {
-                Ok(Self(SecretString::from(text.trim_end())))
+        match Self::of_hub(data) {
+            Err(SecretsError::File { file, error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                make(data, &file, random).map_err(|error| SecretsError::File {
+                    attempted: "writing",
+                    file,
+                    error,
+                })
             }
-            Ok(_) => Err(SecretsError::Damaged { file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(data, &file, random)
-                .map_err(|error| SecretsError::File { attempted: "writing", file, error }),
-            Err(error) => Err(SecretsError::File { attempted: "reading", file, error }),
+            known => known,
         }
     }
 
@@ -68,7 +69,32 @@ impl Secrets {
         self.for_purpose("keys")
     }
 
-    // Both uses derive their keys from the whole text by HMAC and HKDF, so the suffix is enough to part them.
+    /// What operators of this machine show at the socket.
+    pub fn operators(&self) -> SecretString {
+        // It travels, as the others do not: it must not tell what it was made from.
+        let digest = Sha256::digest(self.for_purpose("operators").expose_secret());
+        SecretString::from(URL_SAFE_NO_PAD.encode(digest))
+    }
+
+    /// Reads the secret that a hub in `data` has made.
+    ///
+    /// # Errors
+    /// `File`; `Damaged`.
+    pub fn of_hub(data: &Path) -> Result<Self, SecretsError> {
+        let file = data.join(FILE);
+        match fs::read_to_string(&file) {
+            Ok(text) => Self::read(&text).ok_or(SecretsError::Damaged { file }),
+            Err(error) => Err(SecretsError::File { attempted: "reading", file, error }),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim_end();
+        let whole = URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == BYTES);
+        whole.then(|| Self(SecretString::from(text)))
+    }
+
+    // All uses derive what they need from the whole text, so the suffix is enough to part them.
     fn for_purpose(&self, purpose: &str) -> SecretString {
         SecretString::from(format!("{}/{purpose}", self.0.expose_secret()))
     }

@@ -7,7 +7,10 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use secrecy::SecretString;
-use tokio::{net::TcpListener, select};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    select,
+};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     config::GrpcServerConfig,
-    http::connection::{Patience, Port},
+    http::connection::{Listener, Patience, Port},
     random::Ulids,
     readiness::Readiness,
     shutdown::Shutdown,
@@ -100,6 +103,18 @@ impl Server {
     /// # Errors
     /// The descriptor set cannot be read.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) -> Result<(), ServerError> {
+        self.serve_on(listener, shutdown).await
+    }
+
+    /// The same at a Unix socket.
+    ///
+    /// # Errors
+    /// The descriptor set cannot be read.
+    pub async fn serve_socket(self, listener: UnixListener, shutdown: &Shutdown) -> Result<(), ServerError> {
+        self.serve_on(listener, shutdown).await
+    }
+
+    async fn serve_on(self, listener: impl Listener, shutdown: &Shutdown) -> Result<(), ServerError> {
         let unary = Unary::described(&self.descriptors)?;
         let (reporter, health) = tonic_health::server::health_reporter();
         let routes = reflected::add_to(self.routes.add_service(health), &self.descriptors)?;

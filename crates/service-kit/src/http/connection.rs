@@ -4,7 +4,7 @@
 mod activity;
 mod timed;
 
-use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     select,
     sync::Semaphore,
 };
@@ -74,14 +74,42 @@ pub(crate) struct Port<A> {
     pub(crate) answer: A,
 }
 
+/// Where connections come from.
+pub(crate) trait Listener: Send {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and who is at its other end, if that can be known.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<PeerAddress>)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, Option<PeerAddress>)> {
+        let (stream, peer) = self.accept().await?;
+        // Small answers must not wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, Some(PeerAddress(peer.ip().to_canonical()))))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, Option<PeerAddress>)> {
+        Ok((self.accept().await?.0, None))
+    }
+}
+
 impl<A: Answer> Port<A> {
     /// Accepts until the shutdown begins. The connections are tasks of the shutdown.
-    pub(crate) async fn accept(&self, listener: TcpListener, max_connections: usize, shutdown: &Shutdown) {
+    pub(crate) async fn accept(&self, listener: impl Listener, max_connections: usize, shutdown: &Shutdown) {
         let slots = Arc::new(Semaphore::new(max_connections));
         loop {
             let next = async {
                 let slot = slots.clone().acquire_owned().await;
-                (slot, listener.accept().await)
+                (slot, listener.next().await)
             };
             let (slot, accepted) = select! {
                 () = shutdown.stopping() => break,
@@ -95,11 +123,9 @@ impl<A: Answer> Port<A> {
                     continue;
                 }
             };
-            // Small answers must not wait for the acknowledgement of the last.
-            let _ = stream.set_nodelay(true);
             let (port, stopping) = (self.clone(), shutdown.clone());
             shutdown.spawn(async move {
-                port.converse(stream, Some(PeerAddress(peer.ip().to_canonical())), stopping).await;
+                port.converse(stream, peer, stopping).await;
                 drop(slot);
             });
         }

@@ -1,0 +1,195 @@
+//! What an operator asks of a running hub, on its machine or over the network: what can be reclaimed, why something
+//! is still there, and back with what was deleted. It decides nothing: metadata does.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use proto::{
+    auth::Subject,
+    descriptors,
+    metadata::{
+        Actor, ReclaimError, RepositoryError, Via,
+        reclaim::{self, ReclaimClient},
+        repositories::{self, RepositoriesClient},
+    },
+};
+use service_kit::{
+    config::{ConfigError, GrpcClientConfig, GrpcUrl},
+    grpc::{self, ConnectError, Routes, ServerOptions},
+    process::{Process, ProcessError},
+    random::Ulids,
+};
+
+use crate::{
+    assemble::Hub,
+    config::Settings,
+    secrets::{Secrets, SecretsError},
+};
+
+mod reclaiming;
+mod restore;
+mod sizes;
+mod why;
+
+/// The socket in the data directory of a hub.
+const SOCKET: &str = "operator.sock";
+
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Operators ask one thing after the other.
+const CALLS_AT_ONCE: usize = 16;
+
+/// What an operator may want.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Unlinks what nobody needs any more, or says what that would give back.
+    Reclaim(reclaiming::Reclaim),
+    /// Says what keeps a blob or manifest, or since when nothing does.
+    Why(why::Why),
+    /// Brings back a deleted manifest, or what a tag named before it changed last.
+    Restore(restore::Restore),
+}
+
+/// Which hub is asked.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The data directory of a hub on this machine [default: ~/.local/share/bucket]
+    #[arg(long, value_name = "DIR", conflicts_with = "metadata")]
+    data: Option<PathBuf>,
+    /// The configuration file of that hub (TOML)
+    #[arg(long, value_name = "FILE", env = "BUCKET_CONFIG")]
+    config: Option<PathBuf>,
+    /// The gRPC port of a metadata service, as `http://host:port`
+    #[arg(long, value_name = "URL", requires = "service_token_file")]
+    metadata: Option<GrpcUrl>,
+    /// The file with the service token for that port
+    #[arg(long, value_name = "FILE")]
+    service_token_file: Option<PathBuf>,
+}
+
+/// Why an operator has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperatorError {
+    /// The configuration cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No hub runs there.
+    #[error("no hub runs on {}: start it with `bucket serve`, or name another one with --data or --metadata", .0.display())]
+    NoHub(PathBuf),
+    /// Its secret cannot be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The token cannot be read.
+    #[error("reading {}: {error}", file.display())]
+    Token {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The url or the token cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Metadata did not say.
+    #[error(transparent)]
+    Reclaim(#[from] ReclaimError),
+    /// Metadata did not do it.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// What is said cannot be written.
+    #[error("writing the answer: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// The contracts that an operator uses.
+#[derive(Debug)]
+struct Operator {
+    reclaim: ReclaimClient,
+    repositories: RepositoriesClient,
+}
+
+impl Command {
+    /// Does it, and says on `out` what came of it.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn run(&self, out: &mut (dyn io::Write + Send)) -> Result<(), OperatorError> {
+        match self {
+            Self::Reclaim(reclaim) => reclaim.run(&Operator::of(&reclaim.which)?, out).await,
+            Self::Why(why) => why.run(&Operator::of(&why.which)?, out).await,
+            Self::Restore(restore) => restore.run(&Operator::of(&restore.which)?, out).await,
+        }
+    }
+}
+
+impl Operator {
+    fn of(which: &Which) -> Result<Self, OperatorError> {
+        let config = match (&which.metadata, &which.service_token_file) {
+            (Some(url), Some(file)) => {
+                let token = std::fs::read_to_string(file)
+                    .map_err(|error| OperatorError::Token { file: file.clone(), error })?;
+                client(url.clone(), token.trim_end().into())
+            }
+            _ => of_this_machine(which)?,
+        };
+
+        let channel = grpc::connect(&config)?;
+        let repositories = RepositoriesClient::new(channel.clone(), DEADLINE);
+        Ok(Self { reclaim: ReclaimClient::new(channel, DEADLINE), repositories })
+    }
+
+    /// On whose behalf things are written: of nobody in particular who may use the socket or the token.
+    const fn actor() -> Actor {
+        Actor { subject: Subject::Anonymous, via: Via::Service, address: None }
+    }
+}
+
+fn of_this_machine(which: &Which) -> Result<GrpcClientConfig, OperatorError> {
+    let data = match &which.data {
+        Some(data) => data.clone(),
+        None => Settings::load(which.config.as_deref())?.data(),
+    };
+    let socket = data.join(SOCKET);
+    let absolute = socket.canonicalize().map_err(|_| OperatorError::NoHub(data.clone()))?;
+    let url = format!("unix:{}", absolute.display());
+
+    let token = Secrets::of_hub(&data)?.operators();
+    Ok(client(url.parse().map_err(|_| OperatorError::NoHub(data))?, token))
+}
+
+fn client(url: GrpcUrl, service_token: secrecy::SecretString) -> GrpcClientConfig {
+    GrpcClientConfig { urls: vec![url], service_token, deadline: DEADLINE }
+}
+
+/// Answers operators of this machine at a socket in `data`.
+///
+/// # Errors
+/// The secret cannot be read, or the socket not be made.
+pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError> {
+    let options = ServerOptions {
+        service_token: Secrets::of_hub(data)?.operators(),
+        max_concurrent: CALLS_AT_ONCE,
+        request_timeout: DEADLINE,
+        ids: std::sync::Arc::new(Ulids::system()),
+    };
+    let routes = reclaim::server::add_to(Routes::default(), hub.reclaim.clone());
+    let routes = repositories::server::add_to(routes, hub.repositories.clone());
+
+    Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
+}
+
+/// Why operators cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The secret cannot be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The socket cannot be made.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
