@@ -68,6 +68,7 @@ impl ApiError {
             }
             Self::MethodNotAllowed { allow, .. } => set(headers, ALLOW, allow),
             // RFC 9110 §15.5.6: a 405 says what is possible now.
+            Self::Repository(RepositoryError::StillNeeded { .. }) => set(headers, ALLOW, "GET, HEAD, PUT"),
             Self::Repository(RepositoryError::BlobNeeded { .. } | RepositoryError::BlobRestorable { .. }) => {
                 set(headers, ALLOW, "GET, HEAD");
             }

@@ -88,13 +88,13 @@ pub(super) fn repository(error: &RepositoryError) -> Spec {
             Code::ManifestBlobUnknown,
             "push what is missing first, then the manifest again",
         ),
-        RepositoryError::StillNeeded { .. } => {
-            spec(S::CONFLICT, Code::Denied, "delete that index first, or delete the tag alone")
-        }
         RepositoryError::TagUnexpected { .. } => {
             spec(S::PRECONDITION_FAILED, Code::Denied, "look what the tag names now, then decide again")
         }
-        // distribution-spec, Deleting Blobs: 405 is how a registry says that it does not delete this.
+        // distribution-spec, Deleting Manifests and Blobs: 405 is how a registry says that it does not delete this.
+        RepositoryError::StillNeeded { .. } => {
+            spec(S::METHOD_NOT_ALLOWED, Code::Denied, "delete that index first, or delete the tag alone")
+        }
         RepositoryError::BlobNeeded { .. } => {
             spec(S::METHOD_NOT_ALLOWED, Code::Denied, "delete that manifest first, then the blob again")
         }

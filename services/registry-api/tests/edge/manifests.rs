@@ -180,7 +180,8 @@ async fn a_manifest_is_deleted_once() {
     let (digest, parent) = (Digest::of_sha256(b"child"), Digest::of_sha256(b"index"));
     let needed = RepositoryError::StillNeeded { digest, parent: parent.clone() };
     world.repositories.faults.add("delete_manifest", When::Before, needed);
-    let answer = delete().await.expect_error(409, "DENIED");
+    let answer = delete().await.expect_error(405, "DENIED");
+    assert_eq!(answer.header("allow"), "GET, HEAD, PUT");
     assert_eq!(answer.json()["errors"][0]["detail"]["parent"], parent.to_string());
 }
 
