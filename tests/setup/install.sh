@@ -10,7 +10,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${TEST_CACHE:-$HOME/.cache/bucket}
 tools=$cache/tools
-packages=(docker.io skopeo podman buildah nginx-light openssl jq)
+packages=(docker.io skopeo podman buildah nginx-light openssl jq strace)
 cargo_deny_version=0.20.2
 
 missing_packages() {
