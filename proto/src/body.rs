@@ -130,21 +130,40 @@ pub(crate) fn opened(
 }
 
 /// The `length` bytes that the rest of an answer carries; fewer, or more, are an error.
+///
+/// The last bytes are given out only with the end of the answer behind them: who knows the length asks for no
+/// more, and a call that is dropped before its end is reset, which HTTP/2 counts as misconduct.
 pub(crate) fn counted<S>(messages: S, length: u64) -> ByteStream
 where
     S: Stream<Item = Result<wire::OpenResponse, Status>> + Send + Unpin + 'static,
 {
     let body = stream::try_unfold((messages, length), |(mut messages, missing)| async move {
-        let Some(message) = messages.next().await else {
-            return if missing == 0 { Ok(None) } else { Err(interrupted("it ended", missing)) };
+        let Some(data) = next_data(&mut messages, missing).await? else {
+            return Ok(None);
         };
-
-        let data = data_of(message).map_err(|why| interrupted(&why, missing))?;
-        let left = missing.checked_sub(data.len() as u64);
-        let missing = left.ok_or_else(|| interrupted("more came than was announced", missing))?;
+        let missing = missing - data.len() as u64;
+        if missing == 0 && next_data(&mut messages, 0).await?.is_some() {
+            return Err(interrupted("more came than was announced", 0));
+        }
         Ok(Some((data, (messages, missing))))
     });
     Box::pin(body)
+}
+
+/// The next bytes, no more than are `missing`; none at the end, once nothing is.
+async fn next_data<S>(messages: &mut S, missing: u64) -> Result<Option<Bytes>, StreamError>
+where
+    S: Stream<Item = Result<wire::OpenResponse, Status>> + Unpin,
+{
+    let Some(message) = messages.next().await else {
+        return if missing == 0 { Ok(None) } else { Err(interrupted("it ended", missing)) };
+    };
+
+    let data = data_of(message).map_err(|why| interrupted(&why, missing))?;
+    if data.len() as u64 > missing {
+        return Err(interrupted("more came than was announced", missing));
+    }
+    Ok(Some(data))
 }
 
 fn data_of(message: Result<wire::OpenResponse, Status>) -> Result<Bytes, String> {

@@ -22,6 +22,7 @@ use proto::{
     },
     empty_stream, stream_of,
 };
+use rstest::rstest;
 use service_kit::grpc::in_memory;
 use tokio::sync::Semaphore;
 
@@ -112,7 +113,13 @@ impl Blobs for Scripted {
         if let Some((_, error)) = &self.failure {
             return Err(error.clone());
         }
-        let body = Box::pin(stream::iter(self.answer.clone()));
+        // As with a disk, each piece comes after the one before was sent, and the end does too.
+        let pieces = self.answer.clone().into_iter().map(Some).chain([None]);
+        let paced = stream::iter(pieces).then(async |piece| {
+            tokio::task::yield_now().await;
+            piece
+        });
+        let body = Box::pin(paced.filter_map(ready));
         Ok(Opened { span: Span { first: 3, length: self.announced }, body })
     }
 
@@ -322,11 +329,31 @@ async fn more_bytes_than_announced_are_an_error_and_are_not_given_out() {
 
 #[tokio::test]
 async fn an_answer_that_fails_midway_ends_in_an_error() {
-    for missing in [0, 1] {
-        let arrived = opened(vec![Ok(bytes(9)), Err(StreamError::Source)], 9 + missing).await;
+    let arrived = opened(vec![Ok(bytes(9)), Err(StreamError::Source)], 10).await;
+    assert_eq!(arrived, [Ok(bytes(9)), Err(StreamError::Source)]);
 
-        assert_eq!(arrived, [Ok(bytes(9)), Err(StreamError::Source)]);
-    }
+    // The last bytes come with the end, or not at all.
+    let arrived = opened(vec![Ok(bytes(9)), Err(StreamError::Source)], 9).await;
+    assert_eq!(arrived, [Err(StreamError::Source)]);
+}
+
+// HTTP/2 ends a connection on which too many calls were reset while their bytes were under way: 1,024, counted
+// over its whole life, and with it the calls of everybody else.
+#[rstest]
+#[case::that_were_read_to_the_end(1)]
+#[case::that_were_given_up(4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_outlives_pulls_by_the_thousand(#[case] chunks: usize) {
+    let answer = vec![Ok(bytes(16 * KIB)); chunks];
+    let announced = (chunks * 16 * KIB) as u64;
+    let client = over_grpc(&Arc::new(Scripted { answer, announced, ..Scripted::default() })).await;
+
+    let pulls = stream::iter(0..40_000).map(|_| async {
+        let mut body = client.open(&grant(), None).await.map_err(|error| error.to_string())?.body;
+        body.next().await.unwrap().map_err(|error| error.to_string())
+    });
+    let failed: Vec<String> = pulls.buffer_unordered(64).filter_map(|got| ready(got.err())).collect().await;
+    assert_eq!(failed, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use oci::{SessionId, Span};
 use service_kit::grpc::{GrpcChannel, streaming, unary};
 
@@ -63,7 +64,12 @@ impl Blobs for BlobClient {
             .map_err(|status| error_of::<BlobError>(attempted, &status))?;
 
         let span = announced(first).map_err(|bad| call::unreadable::<BlobError>(attempted, &bad))?;
-        Ok(Opened { span, body: body::counted(messages, span.length) })
+        let mut body = body::counted(messages, span.length);
+        // Nobody asks for the bytes of nothing: the end is heard here.
+        if span.length == 0 && body.next().await.is_some() {
+            return Err(BlobError::Unavailable { attempted: attempted.into() });
+        }
+        Ok(Opened { span, body })
     }
 
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {

@@ -190,4 +190,7 @@ pub(super) fn tuned(endpoint: Endpoint) -> Endpoint {
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
+        // Whoever aborts a pull resets its call while data is under way. Counted over the life of a connection, that
+        // would in the end break the calls of everybody else; and the peer is no stranger.
+        .http2_max_local_error_reset_streams(None)
 }

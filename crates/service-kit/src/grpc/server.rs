@@ -144,6 +144,8 @@ fn protocol(max_concurrent: usize) -> Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(streams)
+        // As in the client: bodies that are refused while they arrive must not add up to the end of a connection.
+        .max_local_error_reset_streams(None)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     protocol
