@@ -2,12 +2,13 @@
 //! It does not know whether names are files or objects.
 
 // uploads/<session>/<offset>-<generation>                      a part, written once by one append
-// blobs/<algorithm>/<first two hex>/<hex>/<generation>         content
-// blobs/<algorithm>/<first two hex>/<hex>/<generation>-<sign>  content sealed under the key called <sign>
+// blobs/<algorithm>/<first two hex>/<hex>-<generation>         content
+// blobs/<algorithm>/<first two hex>/<hex>-<generation>-<sign>  content sealed under the key called <sign>
 // tmp/<generation>                                             what is not committed yet, on disks only
 // bucket-store                                                 which store a directory is, on disks only
 //
-// 256 directories for each algorithm keep listings short; a generation never comes back, so no name does.
+// 256 directories for each algorithm keep listings short, and are made at the start: a new blob syncs one directory, and
+// no path of directories. A generation never comes back, so no name does.
 
 use std::fmt;
 
@@ -42,7 +43,7 @@ impl ObjectName {
         let (shard, _) = hex.split_at_checked(2).unwrap_or((hex, ""));
         // Behind the generation, because a sign alone may be `..`.
         let sign = content.sign.as_ref().map(|sign| format!("-{sign}")).unwrap_or_default();
-        let path = format!("{BLOBS}/{algorithm}/{shard}/{hex}/{generation}{sign}");
+        let path = format!("{BLOBS}/{algorithm}/{shard}/{hex}-{generation}{sign}");
         Self { path, generation: generation.clone() }
     }
 
@@ -56,9 +57,10 @@ impl ObjectName {
                 let name = Self::part(&session, offset.parse().ok()?, &generation.parse().ok()?);
                 (name, Named::Part(session))
             }
-            [BLOBS, algorithm, _, hex, last] => {
+            [BLOBS, algorithm, _, last] => {
+                let (hex, rest) = last.split_once('-')?;
                 let (generation, sign) =
-                    last.split_once('-').map_or((last, None), |(generation, sign)| (generation, Some(sign)));
+                    rest.split_once('-').map_or((rest, None), |(generation, sign)| (generation, Some(sign)));
                 let sign = sign.map(str::parse).transpose().ok()?;
                 let content = ContentId { digest: format!("{algorithm}:{hex}").parse().ok()?, sign };
                 let generation = generation.parse().ok()?;
@@ -67,6 +69,11 @@ impl ObjectName {
             _ => return None,
         };
         (name.path == path).then_some((name, named))
+    }
+
+    /// Whether it is a part of an upload. Parts of one upload lie in a directory of their own.
+    pub(crate) fn is_part(&self) -> bool {
+        self.path.starts_with(UPLOADS)
     }
 
     /// The name, relative to the store and with `/` between its parts.
@@ -164,7 +171,7 @@ mod tests {
         let name = ObjectName::content(&content, &GENERATION.parse().unwrap());
 
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(name.as_str(), format!("blobs/sha256/ba/{hex}/{GENERATION}"));
+        assert_eq!(name.as_str(), format!("blobs/sha256/ba/{hex}-{GENERATION}"));
         assert!(directories().any(|directory| directory == "blobs/sha256/ba"));
     }
 
@@ -192,7 +199,7 @@ mod tests {
             assert_eq!(ObjectName::parse(name.as_str()), Some((name, named)));
         }
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let misplaced = format!("blobs/sha256/00/{hex}/{GENERATION}");
+        let misplaced = format!("blobs/sha256/00/{hex}-{GENERATION}");
         for foreign in ["tmp/x", "uploads/x/y", "lost+found", misplaced.as_str(), "blobs/sha256/ba/../x"] {
             assert_eq!(ObjectName::parse(foreign), None, "{foreign}");
         }
@@ -221,7 +228,7 @@ mod tests {
 
             let depth = Path::new(name.as_str()).components().count();
             assert!(Path::new(name.as_str()).components().all(|part| matches!(part, Component::Normal(_))));
-            assert_eq!(depth, 5, "{name}");
+            assert_eq!(depth, 4, "{name}");
         }
 
         #[test]

@@ -23,6 +23,9 @@ use crate::{
     step,
 };
 
+/// A part so long is recorded durably before it is acknowledged.
+const SYNCED_PART_BYTES: u64 = 8 * 1024 * 1024;
+
 /// How far an upload has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Progress {
@@ -129,7 +132,9 @@ impl Service {
 
         let next = Progress { offset: end, parts: progress.parts + 1, hash: hash.clone() };
         let key = keys::upload(&address.session);
-        let commit = Commit::relaxed()
+        // What took long to send is worth a sync; a small part is sent again as fast.
+        let commit = if part.size_bytes < SYNCED_PART_BYTES { Commit::relaxed() } else { Commit::synced() };
+        let commit = commit
             .when(Condition::FieldEquals(key.clone(), field::PROGRESS, recorded))
             .then(Mutation::SetField(
                 keys::parts(&address.session),

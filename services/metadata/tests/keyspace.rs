@@ -67,8 +67,10 @@ async fn what_was_acknowledged_is_there_after_an_abrupt_end() {
         engine.commit(Commit::relaxed().then(set("relaxed", vec![number]))).await.unwrap();
     }
 
-    // when: the file as a killed process would leave it, never closed
-    std::fs::copy(directory.path().join("metadata.redb"), copy.path().join("metadata.redb")).unwrap();
+    // when: the files as a killed process would leave them, never closed
+    for file in ["metadata.redb", "metadata.journal"] {
+        std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
+    }
     let survivor = open(copy.path());
 
     // then

@@ -115,7 +115,8 @@ impl Bytestore {
         let one: Generation = "01JD0000000000000000000000".parse().unwrap();
         let parts: Vec<&str> = name.as_str().split('/').collect();
         match (self.fault, &parts[..]) {
-            (Fault::InPlace, ["blobs", algorithm, _, hex, _]) => {
+            (Fault::InPlace, ["blobs", algorithm, _, last]) => {
+                let hex = last.split_once('-').unwrap().0;
                 let content = ContentId::plain(format!("{algorithm}:{hex}").parse().unwrap());
                 ObjectName::content(&content, &one)
             }

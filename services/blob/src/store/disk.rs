@@ -1,5 +1,5 @@
 //! A store in a directory, which several processes may share. A file is written under a temporary name,
-//! synced, moved to its place, and the directories above it are synced; one part becomes content by a hard
+//! synced, moved to its place, and the directory of content is synced; one part becomes content by a hard
 //! link. All file operations run as short jobs on blocking threads: a slow client never holds one.
 
 use std::{
@@ -100,6 +100,18 @@ impl Disk {
         if left < needed { Err(StoreError::NoSpace) } else { Ok(()) }
     }
 
+    /// Makes the entry of `name` durable if it is content. A part's need not be: one that is lost with the power is
+    /// missed when its upload ends, and the client begins anew.
+    fn settle(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let path = self.path(name);
+        match path.parent() {
+            Some(directory) if !name.is_part() => {
+                sync(directory).map_err(|error| failed("syncing the directory of", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// None if there is no such file; an error if the whole store is gone, as when it is not mounted: blobs
     /// would be given up for lost.
     fn absent<T>(&self) -> Result<Option<T>, StoreError> {
@@ -152,8 +164,8 @@ impl Store for Disk {
     }
 
     async fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        let path = self.path(name);
-        self.run(move |_| remove(&path)).await
+        let name = name.clone();
+        self.run(move |disk| remove(disk, &name)).await
     }
 
     async fn list(
@@ -181,16 +193,17 @@ fn link(disk: &Disk, part: &ObjectName, content: &ObjectName) -> Result<(), Stor
         ErrorKind::NotFound if !from.exists() => StoreError::Missing { name: part.clone() },
         _ => failed("linking", &to, error),
     })?;
-    sync_parents(&to).map_err(|error| failed("syncing the directory of", &to, error))
+    disk.settle(content)
 }
 
-/// Removes a file, and its directory if nothing else is there.
-fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("removing", path, error)),
+/// Removes a file, and the directory of an upload if nothing else is there.
+fn remove(disk: &Disk, name: &ObjectName) -> Result<(), StoreError> {
+    let path = disk.path(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("removing", &path, error)),
         _ => {}
     }
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|_| name.is_part()) {
         // It is left if there is something in it, or if somebody else was first.
         let _ = fs::remove_dir(parent);
     }
@@ -219,11 +232,6 @@ fn make_parent(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
-}
-
-/// Makes the entry of `path` durable, and that of its directory: whoever made that may not have synced it yet.
-fn sync_parents(path: &Path) -> io::Result<()> {
-    path.ancestors().skip(1).take(2).try_for_each(sync)
 }
 
 fn sync(directory: &Path) -> io::Result<()> {

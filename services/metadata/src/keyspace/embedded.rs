@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::{
     committer::{BATCH_COMMITS, Committer, Counters, Pending, Request, Slot},
     file::{Place, is_latched, port_error},
+    inbox::Inbox,
     tables::{FIELDS, Failure, MEMBERS, VALUES, read_field, read_members, read_record},
 };
 use super::{
@@ -27,6 +28,8 @@ use super::{
 
 mod committer;
 mod file;
+mod inbox;
+mod journal;
 mod tables;
 
 /// Where the embedded engine keeps its file, and what it may use.
@@ -98,7 +101,9 @@ impl Embedded {
     /// `InUse` if another process has it.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         let place = Place::take(options)?;
-        let slot = Slot { database: Some(place.open_or_create()?), generation: 0 };
+        let database = place.open_or_create()?;
+        let journal = place.journal(&database)?;
+        let slot = Slot { database: Some(database), generation: 0 };
         let slot = Arc::new(RwLock::new(slot));
         let counters = Arc::<Counters>::default();
         let (requests, received) = mpsc::channel(BATCH_COMMITS);
@@ -106,8 +111,9 @@ impl Embedded {
             slot: Arc::clone(&slot),
             place,
             reserve_bytes: options.reserve_bytes,
-            requests: received,
+            requests: Inbox::new(received),
             counters: Arc::clone(&counters),
+            journal,
         };
         let thread = std::thread::Builder::new().name("metadata-commit".to_owned());
         let thread = thread.spawn(move || committer.run()).map_err(OpenError::Thread)?;

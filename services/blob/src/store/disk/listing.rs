@@ -36,15 +36,14 @@ struct Listing {
 }
 
 impl Listing {
-    /// Objects lie two levels below the directory of a place.
+    /// Content lies in the directory of its place, a part one level below.
     fn walk(&mut self, root: &Path) -> Result<(), StoreError> {
-        for directory in entries(&root.join(&self.prefix))? {
-            for file in entries(&directory)? {
-                let name = file.strip_prefix(root).ok().and_then(Path::to_str).and_then(ObjectName::parse);
-                if let Some((name, _)) = name {
-                    self.take(name);
-                }
+        for entry in entries(&root.join(&self.prefix))? {
+            if let Some(name) = named(root, &entry) {
+                self.take(name);
+                continue;
             }
+            entries(&entry)?.iter().filter_map(|file| named(root, file)).for_each(|name| self.take(name));
         }
         Ok(())
     }
@@ -58,6 +57,11 @@ impl Listing {
             self.least.pop();
         }
     }
+}
+
+fn named(root: &Path, path: &Path) -> Option<ObjectName> {
+    let (name, _) = ObjectName::parse(path.strip_prefix(root).ok()?.to_str()?)?;
+    Some(name)
 }
 
 /// What is in a directory. One that is not there is empty; so is what is not a directory.

@@ -3,15 +3,17 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read as _, Write as _},
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::fs::Advice;
 use tokio::runtime::Handle;
 
-use super::{Disk, Store as _, failed, in_its_directory, start::remove_if_there, sync_parents, unavailable};
+use super::{Disk, Store as _, failed, in_its_directory, start::remove_if_there, unavailable};
 use crate::{
     layout::ObjectName,
     store::{StoreError, Writer},
@@ -19,10 +21,17 @@ use crate::{
 
 // Copied by the kernel; small enough that a full disk, or a request that was dropped, is seen soon.
 const COPY_BYTES: u64 = 64 * 1024 * 1024;
+// Enough for a disk to write in large pieces, and soon reached.
+const BEGIN_BYTES: u64 = 8 * 1024 * 1024;
+// Nearly all layers are smaller, and are pulled right after they were pushed.
+const CACHED_BYTES: u64 = 64 * 1024 * 1024;
+// What a disk has surely written when so much more has come.
+const BEHIND_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A file that is not committed. None while a job has it, and after it has failed.
 struct Pending {
     disk: Disk,
+    name: ObjectName,
     place: PathBuf,
     file: Option<Temporary>,
 }
@@ -31,6 +40,9 @@ struct Pending {
 struct Temporary {
     file: File,
     path: PathBuf,
+    written_bytes: u64,
+    /// How much of that is on its way to the disk.
+    begun_bytes: u64,
     moved: Moved,
 }
 
@@ -71,7 +83,7 @@ impl Pending {
                 Temporary::create(path)
             })
             .await?;
-        Ok(Self { disk: disk.clone(), place, file: Some(file) })
+        Ok(Self { disk: disk.clone(), name: name.clone(), place, file: Some(file) })
     }
 
     /// Lends the file to `job`, which keeps it if it fails or if nobody waits any more: then it is removed.
@@ -119,8 +131,13 @@ impl Writer for Pending {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        let (file, place) = (self.take()?, self.place.clone());
-        self.disk.run(move |_| file.move_to(&place)).await
+        let (file, name, place) = (self.take()?, self.name.clone(), self.place.clone());
+        self.disk
+            .run(move |disk| {
+                file.move_to(&place)?;
+                disk.settle(&name)
+            })
+            .await
     }
 }
 
@@ -137,30 +154,56 @@ impl Drop for Pending {
 impl Temporary {
     fn create(path: PathBuf) -> Result<Self, StoreError> {
         match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => Ok(Self { file, path, moved: Moved::NotYet }),
+            Ok(file) => Ok(Self { file, path, written_bytes: 0, begun_bytes: 0, moved: Moved::NotYet }),
             Err(error) => Err(failed("creating", &path, error)),
         }
     }
 
     fn write(&mut self, chunk: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(chunk).map_err(|error| failed("writing", &self.path, error))
+        self.file.write_all(chunk).map_err(|error| failed("writing", &self.path, error))?;
+        self.written(chunk.len() as u64);
+        Ok(())
+    }
+
+    /// Has the disk begin with what has been written: otherwise it would have nothing to do until the sync, which
+    /// would then take as long as everything before. And of a large file only the beginning stays cached, so that one
+    /// push does not drive out what everybody pulls.
+    fn written(&mut self, more_bytes: u64) {
+        self.written_bytes += more_bytes;
+        if self.written_bytes - self.begun_bytes < BEGIN_BYTES {
+            return;
+        }
+        // Pages that are not on the disk yet stay, whatever is advised: for them it is the order to write.
+        self.not_needed(CACHED_BYTES, self.begun_bytes.saturating_sub(BEHIND_BYTES));
+        self.not_needed(self.begun_bytes, self.written_bytes);
+        self.begun_bytes = self.written_bytes;
+    }
+
+    // A hint, so it cannot fail in a way that matters.
+    fn not_needed(&self, from: u64, to: u64) {
+        if let Some(length) = NonZeroU64::new(to.saturating_sub(from)) {
+            let _ = rustix::fs::fadvise(&self.file, from, Some(length), Advice::DontNeed);
+        }
     }
 
     fn copy_from(&mut self, source: &File, length: u64) -> Result<(), StoreError> {
         let copied = io::copy(&mut source.take(length), &mut self.file);
         match copied {
-            Ok(copied) if copied == length => Ok(()),
+            Ok(copied) if copied == length => {
+                self.written(copied);
+                Ok(())
+            }
             Ok(_) => Err(unavailable("copying to", &self.path, ErrorKind::UnexpectedEof.into())),
             Err(error) => Err(failed("copying to", &self.path, error)),
         }
     }
 
     fn move_to(mut self, place: &Path) -> Result<(), StoreError> {
-        self.file.sync_all().map_err(|error| failed("syncing", &self.path, error))?;
+        self.file.sync_data().map_err(|error| failed("syncing", &self.path, error))?;
         let moved = in_its_directory(place, || fs::rename(&self.path, place));
         moved.map_err(|error| failed("moving to", place, error))?;
         self.moved = Moved::Done;
-        sync_parents(place).map_err(|error| failed("syncing the directory of", place, error))
+        Ok(())
     }
 }
 

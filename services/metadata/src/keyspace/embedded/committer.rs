@@ -1,5 +1,6 @@
 //! The one thread that writes: it takes what is queued as one batch, applies the commits one after
-//! another in one transaction, syncs once, and answers all. It also reopens a database that failed.
+//! another in one transaction, syncs once, and answers all. A batch of relaxed commits is synced with the next that
+//! is not, or when nothing comes. It also reopens a database that failed.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,15 +11,17 @@ use std::{
     time::Duration,
 };
 
-use redb::Database;
+use redb::{Database, Durability as Sync};
 use service_kit::failpoint;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     file::{Place, is_latched, port_error},
+    inbox::Inbox,
+    journal::Journal,
     tables::{Failure, Writing},
 };
-use crate::keyspace::{Commit, CommitError, Error, apply::apply};
+use crate::keyspace::{Commit, CommitError, Durability, Error, apply::apply};
 
 /// Most commits that share one transaction; what is queued beyond waits for the next.
 pub(super) const BATCH_COMMITS: usize = 1_024;
@@ -26,6 +29,8 @@ pub(super) const BATCH_COMMITS: usize = 1_024;
 const BATCH_BYTES: usize = 8 * 1_024 * 1_024;
 // A reopen may read the whole file; callers that ask all the time shall not keep the disk busy.
 const PAUSE_AFTER_FAILED_REOPEN: Duration = Duration::from_millis(200);
+// How long a relaxed commit waits for its sync: what the loss of power then takes with it.
+const RELAXED_FOR: Duration = Duration::from_millis(100);
 const COMMITTING: &str = "committing";
 
 type Outcome = Result<(), CommitError>;
@@ -67,8 +72,9 @@ pub(super) struct Committer {
     pub(super) slot: Arc<RwLock<Slot>>,
     pub(super) place: Place,
     pub(super) reserve_bytes: u64,
-    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) requests: Inbox<Request>,
     pub(super) counters: Arc<Counters>,
+    pub(super) journal: Journal,
 }
 
 #[derive(Default)]
@@ -82,19 +88,54 @@ impl Committer {
     /// Works until everyone who could ask is gone, or until asked to close.
     pub(super) fn run(mut self) {
         let mut closing = Vec::new();
-        while let Some(request) = self.requests.blocking_recv() {
+        while let Some(request) = self.next_request() {
             let batch = self.gather(request);
             closing.extend(batch.closing);
 
             self.turn(batch.commits, batch.failed_generation);
         }
 
+        self.catch_up();
         self.replace(None);
         // The lock goes before the answer: who was told that it is closed can open it.
         drop(self);
         for answer in closing {
             let _ = answer.send(());
         }
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        if !self.journal.is_empty() {
+            if let Ok(request) = self.requests.next_within(RELAXED_FOR) {
+                return request;
+            }
+            self.catch_up();
+        }
+        self.requests.next()
+    }
+
+    /// Syncs what was relaxed. If that fails, the database is opened again, with what the journal says.
+    fn catch_up(&mut self) {
+        if self.journal.is_empty() {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.sync())) {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                let _logged = self.recover(&failure);
+            }
+            Err(_) => self.replace(None),
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), Failure> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        let database = slot.database.as_ref().ok_or(Failure::DatabaseClosed)?;
+        let transaction = database.begin_write()?;
+        self.journal.supersede(&transaction)?;
+        transaction.commit()?;
+        self.journal.superseded();
+        Ok(())
     }
 
     fn gather(&mut self, first: Request) -> Batch {
@@ -114,7 +155,7 @@ impl Committer {
                 }
             }
             let full = batch.commits.len() >= BATCH_COMMITS || bytes >= BATCH_BYTES;
-            next = if full { None } else { self.requests.try_recv().ok() };
+            next = if full { None } else { self.requests.at_hand() };
         }
 
         batch
@@ -122,7 +163,7 @@ impl Committer {
 
     // redb asserts what it finds in the file, and without this thread nothing would be written until
     // a restart. Who waited for the batch is told `Unavailable`: its answers are dropped.
-    fn turn(&self, batch: Vec<Pending>, failed_generation: Option<u64>) {
+    fn turn(&mut self, batch: Vec<Pending>, failed_generation: Option<u64>) {
         let work = AssertUnwindSafe(|| {
             let healed = self.heal(failed_generation);
             self.settle(batch, healed);
@@ -136,7 +177,7 @@ impl Committer {
     }
 
     /// Reopens the database if there is none, or if it is still the one that failed.
-    fn heal(&self, failed_generation: Option<u64>) -> Result<(), Error> {
+    fn heal(&mut self, failed_generation: Option<u64>) -> Result<(), Error> {
         let needed = {
             let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
             slot.database.is_none() || failed_generation == Some(slot.generation)
@@ -146,9 +187,13 @@ impl Committer {
     }
 
     // Once an operation on the file has failed, redb refuses all further ones until it is reopened.
-    fn reopen(&self) -> Result<(), Error> {
+    fn reopen(&mut self) -> Result<(), Error> {
         self.replace(None);
-        let database = self.place.open().map_err(|failure| {
+        let opened = self.place.open().and_then(|database| {
+            self.journal.recover(&database)?;
+            Ok(database)
+        });
+        let database = opened.map_err(|failure| {
             std::thread::sleep(PAUSE_AFTER_FAILED_REOPEN);
             port_error(&failure, "reopening the file")
         })?;
@@ -172,7 +217,7 @@ impl Committer {
         }
     }
 
-    fn settle(&self, batch: Vec<Pending>, healed: Result<(), Error>) {
+    fn settle(&mut self, batch: Vec<Pending>, healed: Result<(), Error>) {
         if batch.is_empty() {
             return;
         }
@@ -190,7 +235,7 @@ impl Committer {
     }
 
     // Before the answer, so that who is told of the failure finds reads going on.
-    fn recover(&self, failure: &Failure) -> Error {
+    fn recover(&mut self, failure: &Failure) -> Error {
         if is_latched(failure) {
             // If it fails, the next request tries again.
             let _ = self.reopen();
@@ -207,10 +252,17 @@ impl Committer {
     }
 
     // Conflicts are answered after the sync too: they may rest on a commit of the same batch.
-    fn write(&self, batch: &[Pending], mut room: u64) -> Result<Vec<Outcome>, Failure> {
+    fn write(&mut self, batch: &[Pending], mut room: u64) -> Result<Vec<Outcome>, Failure> {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
         let database = slot.database.as_ref().ok_or(Failure::DatabaseClosed)?;
-        let transaction = database.begin_write()?;
+        let mut transaction = database.begin_write()?;
+        let relaxed = batch.iter().all(|pending| pending.commit.durability == Durability::Relaxed)
+            && self.journal.has_room();
+        if relaxed {
+            transaction.set_durability(Sync::None)?;
+        } else if !self.journal.is_empty() {
+            self.journal.supersede(&transaction)?;
+        }
         let mut outcomes = Vec::with_capacity(batch.len());
         {
             let mut tables = Writing::open(&transaction)?;
@@ -224,14 +276,30 @@ impl Committer {
         }
 
         failpoint::hit("metadata.commit.before");
-        // Relaxed commits are synced like the others: in a group that costs them nothing, and a
-        // commit of redb that is not synced is lost with the process, not only with the power.
         transaction.commit()?;
+        drop(slot);
+        self.committed(relaxed, batch, &outcomes)?;
         failpoint::hit("metadata.commit.after");
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.counters.commits.fetch_add(applied(&outcomes), Ordering::Relaxed);
 
         Ok(outcomes)
+    }
+
+    fn committed(&mut self, relaxed: bool, batch: &[Pending], outcomes: &[Outcome]) -> Result<(), Failure> {
+        if !relaxed {
+            if !self.journal.is_empty() {
+                self.journal.superseded();
+            }
+            return Ok(());
+        }
+        let done = batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
+        let changes = done.flat_map(|(pending, _)| &pending.commit.mutations);
+        if let Err(error) = self.journal.append(changes) {
+            tracing::warn!(%error, "the journal cannot be written: the commits are synced instead");
+            self.sync()?;
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use super::{
     OpenError, Options,
+    journal::Journal,
     tables::{FIELDS, Failure, MEMBERS, VALUES, Writing},
 };
 use crate::keyspace::Error;
@@ -45,8 +46,7 @@ impl Place {
 
     /// Opens the database, and makes it the first time.
     pub(super) fn open_or_create(&self) -> Result<Database, OpenError> {
-        let database =
-            |source: Failure| OpenError::Database { path: self.path.clone(), source: Box::new(source) };
+        let database = |source: Failure| self.database_error(source);
         if !self.path.try_exists().map_err(|source| self.directory_error(source))? {
             self.create().map_err(database)?;
             sync_directories(&self.directory).map_err(|source| self.directory_error(source))?;
@@ -65,6 +65,13 @@ impl Place {
         transaction.close()?;
 
         Ok(database)
+    }
+
+    /// Opens the journal of `database`, and brings into that what was not synced.
+    pub(super) fn journal(&self, database: &Database) -> Result<Journal, OpenError> {
+        let mut journal = Journal::open(&self.directory).map_err(|source| self.directory_error(source))?;
+        journal.recover(database).map_err(|source| self.database_error(source))?;
+        Ok(journal)
     }
 
     /// How many bytes the file system has left for this process.
@@ -88,6 +95,10 @@ impl Place {
         database.close()?;
 
         Ok(std::fs::rename(&unfinished, &self.path)?)
+    }
+
+    fn database_error(&self, source: Failure) -> OpenError {
+        OpenError::Database { path: self.path.clone(), source: Box::new(source) }
     }
 
     fn directory_error(&self, source: io::Error) -> OpenError {

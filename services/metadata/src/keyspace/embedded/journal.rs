@@ -1,0 +1,300 @@
+//! What relaxed commits have changed since the last sync, in a file that is written and not synced: it outlives the
+//! process, and costs a push no wait for the disk. The file is never trusted: what is torn is as if it had not been.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use oci::Digest;
+use redb::{Database, ReadableDatabase as _, TableDefinition, TableError, WriteTransaction};
+
+use super::tables::{Failure, Writing};
+use crate::keyspace::{Commit, CommitError, Field, Key, Mutation, apply::apply};
+
+// epoch (8 bytes), length of the payload (4), checksum (16), payload. Records follow one another from the beginning of
+// the file, and end with the first that is not of the epoch that the database is in.
+const HEAD: usize = 8 + 4 + CHECKSUM;
+const CHECKSUM: usize = 16;
+
+/// As soon as it is so long, the next batch is synced.
+const LONGEST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Name → number. A synced commit that takes the journal over puts the database into the next epoch.
+const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
+const EPOCH: &str = "epoch";
+
+/// The journal of one database.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: File,
+    epoch: u64,
+    length: u64,
+}
+
+impl Journal {
+    /// Opens the file, and makes it the first time.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(directory.join("metadata.journal"))?;
+        Ok(Self { file, epoch: 0, length: 0 })
+    }
+
+    /// Whether nothing waits for a sync.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.length < LONGEST_BYTES
+    }
+
+    /// Brings into a database that was just opened what the process before has not synced, and begins a new epoch:
+    /// what is torn now may lie behind a record that is written next, and fit.
+    pub(super) fn recover(&mut self, database: &Database) -> Result<(), Failure> {
+        self.epoch = epoch(database)?;
+        self.length = 0;
+        if self.file.metadata()?.len() == 0 {
+            return Ok(());
+        }
+
+        let mutations = self.read()?;
+        if !mutations.is_empty() {
+            tracing::info!(changes = mutations.len(), "relaxed commits are taken from the journal");
+        }
+        let transaction = database.begin_write()?;
+        let commit = mutations.into_iter().fold(Commit::synced(), Commit::then);
+        match apply(&commit, &mut Writing::open(&transaction)?)? {
+            Ok(()) => {}
+            // They were applied once before, to the very same state.
+            Err(CommitError::Conflict { .. } | CommitError::Engine(_)) => {
+                return Err(Failure::Corrupted("the journal does not fit the database".to_owned()));
+            }
+        }
+        self.supersede(&transaction)?;
+        transaction.commit()?;
+        self.superseded();
+        Ok(())
+    }
+
+    /// Adds what a batch has changed.
+    pub(super) fn append<'a>(&mut self, mutations: impl Iterator<Item = &'a Mutation>) -> io::Result<()> {
+        let mut payload = Vec::new();
+        mutations.for_each(|mutation| write(&mut payload, mutation));
+        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+
+        let mut record = Vec::with_capacity(HEAD + payload.len());
+        record.put_u64(self.epoch);
+        record.put_u32(length);
+        record.put_slice(&checksum(self.epoch, &payload));
+        record.put_slice(&payload);
+        self.file.write_all_at(&record, self.length)?;
+        self.length += record.len() as u64;
+        Ok(())
+    }
+
+    /// The commit of `transaction`, which must be synced, takes over what the journal says.
+    pub(super) fn supersede(&self, transaction: &WriteTransaction) -> Result<(), Failure> {
+        transaction.open_table(COUNTERS)?.insert(EPOCH, self.epoch + 1)?;
+        Ok(())
+    }
+
+    /// That commit is done.
+    pub(super) fn superseded(&mut self) {
+        self.epoch += 1;
+        self.length = 0;
+    }
+
+    /// All changes of this epoch, as far as they are whole.
+    fn read(&self) -> io::Result<Vec<Mutation>> {
+        let mut mutations = Vec::new();
+        let (mut at, end) = (0, self.file.metadata()?.len());
+        while let Some(payload) = self.record(at, end)? {
+            at += (HEAD + payload.len()) as u64;
+            let Some(changes) = parse(payload) else { break };
+            mutations.extend(changes);
+        }
+        Ok(mutations)
+    }
+
+    fn record(&self, at: u64, end: u64) -> io::Result<Option<Bytes>> {
+        let mut head = [0; HEAD];
+        if at + HEAD as u64 > end {
+            return Ok(None);
+        }
+        self.file.read_exact_at(&mut head, at)?;
+        let mut rest = &head[..];
+        let (epoch, length) = (rest.get_u64(), rest.get_u32());
+        if epoch != self.epoch || at + HEAD as u64 + u64::from(length) > end {
+            return Ok(None);
+        }
+
+        let mut payload = vec![0; length as usize];
+        self.file.read_exact_at(&mut payload, at + HEAD as u64)?;
+        Ok((checksum(epoch, &payload) == *rest).then(|| payload.into()))
+    }
+}
+
+fn epoch(database: &Database) -> Result<u64, Failure> {
+    match database.begin_read()?.open_table(COUNTERS) {
+        Ok(counters) => Ok(counters.get(EPOCH)?.map_or(0, |epoch| epoch.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The beginning of a digest, in hex.
+fn checksum(epoch: u64, payload: &[u8]) -> [u8; CHECKSUM] {
+    let whole = Digest::of_sha256(&[&epoch.to_be_bytes(), payload].concat());
+    std::array::from_fn(|at| whole.hex().as_bytes()[at])
+}
+
+fn write(to: &mut Vec<u8>, mutation: &Mutation) {
+    let (kind, parts): (u8, [&[u8]; 3]) = match mutation {
+        Mutation::SetValue(key, value) => (1, [key.as_bytes(), value, &[]]),
+        Mutation::RemoveValue(key) => (2, [key.as_bytes(), &[], &[]]),
+        Mutation::SetField(key, field, value) => (3, [key.as_bytes(), field.as_bytes(), value]),
+        Mutation::RemoveField(key, field) => (4, [key.as_bytes(), field.as_bytes(), &[]]),
+        Mutation::RemoveRecord(key) => (5, [key.as_bytes(), &[], &[]]),
+        Mutation::Increment(key, field, by) => {
+            return write_parts(to, 6, [key.as_bytes(), field.as_bytes(), &by.to_be_bytes()]);
+        }
+        Mutation::AddMember(key, member) => (7, [key.as_bytes(), member, &[]]),
+        Mutation::RemoveMember(key, member) => (8, [key.as_bytes(), member, &[]]),
+        Mutation::RemoveSet(key) => (9, [key.as_bytes(), &[], &[]]),
+    };
+    write_parts(to, kind, parts);
+}
+
+fn write_parts(to: &mut Vec<u8>, kind: u8, parts: [&[u8]; 3]) {
+    to.put_u8(kind);
+    for part in parts {
+        // Values are at most some MiB.
+        to.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        to.put_slice(part);
+    }
+}
+
+/// None if it is nothing that `write` has made.
+fn parse(mut payload: Bytes) -> Option<Vec<Mutation>> {
+    let mut mutations = Vec::new();
+    while payload.has_remaining() {
+        let kind = payload.try_get_u8().ok()?;
+        let mut part = || {
+            let length = payload.try_get_u32().ok()? as usize;
+            (length <= payload.len()).then(|| payload.split_to(length))
+        };
+        let (key, second, third) = (Key::new(part()?), part()?, part()?);
+        mutations.push(match kind {
+            1 => Mutation::SetValue(key, second),
+            2 => Mutation::RemoveValue(key),
+            3 => Mutation::SetField(key, Field::new(second), third),
+            4 => Mutation::RemoveField(key, Field::new(second)),
+            5 => Mutation::RemoveRecord(key),
+            6 => Mutation::Increment(key, Field::new(second), third.clone().try_get_i64().ok()?),
+            7 => Mutation::AddMember(key, second),
+            8 => Mutation::RemoveMember(key, second),
+            9 => Mutation::RemoveSet(key),
+            _ => return None,
+        });
+    }
+    Some(mutations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, HEAD, Journal, Key, Mutation};
+
+    fn mutations() -> Vec<Mutation> {
+        let (key, field) = (Key::new("key"), Field::new("field"));
+        vec![
+            Mutation::SetValue(key.clone(), "value".into()),
+            Mutation::RemoveValue(key.clone()),
+            Mutation::SetField(key.clone(), field.clone(), vec![0, 255].into()),
+            Mutation::RemoveField(key.clone(), field.clone()),
+            Mutation::RemoveRecord(key.clone()),
+            Mutation::Increment(key.clone(), field, -7),
+            Mutation::AddMember(key.clone(), "member".into()),
+            Mutation::RemoveMember(key.clone(), "member".into()),
+            Mutation::RemoveSet(key),
+        ]
+    }
+
+    fn text(mutations: &[Mutation]) -> Vec<String> {
+        mutations.iter().map(|mutation| format!("{mutation:?}")).collect()
+    }
+
+    #[test]
+    fn what_was_appended_is_read_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.append(mutations()[..4].iter()).unwrap();
+        journal.append(mutations()[4..].iter()).unwrap();
+
+        let journal = Journal::open(directory.path()).unwrap();
+
+        assert_eq!(text(&journal.read().unwrap()), text(&mutations()));
+    }
+
+    #[test]
+    fn what_a_synced_commit_has_taken_over_is_not_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.append(mutations().iter()).unwrap();
+        journal.append(mutations().iter()).unwrap();
+
+        journal.superseded();
+        assert_eq!(text(&journal.read().unwrap()), Vec::<String>::new());
+        // Behind it there is what the epoch before has left.
+        journal.append(mutations().iter()).unwrap();
+
+        assert_eq!(text(&journal.read().unwrap()), text(&mutations()));
+    }
+
+    #[test]
+    fn what_is_torn_never_follows_what_is_written_after_a_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = redb::Database::create(directory.path().join("database")).unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.append(mutations().iter()).unwrap();
+        journal.append(mutations().iter()).unwrap();
+        let path = directory.path().join("metadata.journal");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[HEAD] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.recover(&database).unwrap();
+        journal.append(mutations().iter()).unwrap();
+
+        assert_eq!(text(&journal.read().unwrap()), text(&mutations()));
+    }
+
+    #[test]
+    fn a_torn_record_ends_the_journal_wherever_it_is_torn() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
+        journal.append(mutations().iter()).unwrap();
+        let whole = journal.length;
+        journal.append(mutations().iter()).unwrap();
+        let path = directory.path().join("metadata.journal");
+        let bytes = std::fs::read(&path).unwrap();
+
+        for cut in whole..journal.length {
+            std::fs::write(&path, &bytes[..usize::try_from(cut).unwrap()]).unwrap();
+            let journal = Journal::open(directory.path()).unwrap();
+            assert_eq!(text(&journal.read().unwrap()), text(&mutations()), "cut at {cut}");
+        }
+        for broken in usize::try_from(whole).unwrap()..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[broken] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let journal = Journal::open(directory.path()).unwrap();
+            assert_eq!(text(&journal.read().unwrap()), text(&mutations()), "broken at {broken}");
+        }
+    }
+}
