@@ -13,7 +13,7 @@ use proto::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
             Expected, Intent, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Restore,
-            Viewer, WantedReferrers, server,
+            TagHistory, Viewer, WantedHistory, WantedReferrers, server,
         },
     },
 };
@@ -66,6 +66,10 @@ impl Repositories for Scripted {
     }
 
     async fn tags(&self, _: &RepositoryName, _: &PageRequest<Tag>) -> Result<Page<Tag>, RepositoryError> {
+        Err(self.error.clone())
+    }
+
+    async fn tag_history(&self, _: &WantedHistory) -> Result<TagHistory, RepositoryError> {
         Err(self.error.clone())
     }
 

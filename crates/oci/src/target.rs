@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Digest, DigestError, NameError, Reference, ReferenceError, RepositoryName, SessionId};
+use crate::{Digest, DigestError, NameError, Reference, ReferenceError, RepositoryName, SessionId, Tag};
 
 /// What a path under `/v2` is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Target {
     Referrers(RepositoryName, Digest),
     /// `/v2/<name>/tags/list`
     Tags(RepositoryName),
+    /// `/v2/<name>/_oci/tag-history/<tag>`
+    TagHistory(RepositoryName, Tag),
 }
 
 /// Why a path is about nothing.
@@ -78,6 +80,7 @@ impl Target {
             ("manifests", reference) => Ok(Self::Manifest(name(before)?, self::reference(reference)?)),
             ("referrers", digest) => Ok(Self::Referrers(name(before)?, digest.parse()?)),
             ("tags", "list") => Ok(Self::Tags(name(before)?)),
+            ("tag-history", tag) => Ok(Self::TagHistory(name(extended(before)?)?, tag.parse()?)),
             ("blobs", digest) => Ok(Self::Blob(name(before)?, digest.parse()?)),
             ("uploads", session) => {
                 let before = before.strip_suffix("/blobs").ok_or(TargetError::NotFound)?;
@@ -98,7 +101,8 @@ impl Target {
             | Self::Upload(name, _)
             | Self::Manifest(name, _)
             | Self::Referrers(name, _)
-            | Self::Tags(name) => Some(name),
+            | Self::Tags(name)
+            | Self::TagHistory(name, _) => Some(name),
         }
     }
 }
@@ -114,12 +118,18 @@ impl fmt::Display for Target {
             Self::Manifest(name, reference) => write!(f, "/v2/{name}/manifests/{reference}"),
             Self::Referrers(name, digest) => write!(f, "/v2/{name}/referrers/{digest}"),
             Self::Tags(name) => write!(f, "/v2/{name}/tags/list"),
+            Self::TagHistory(name, tag) => write!(f, "/v2/{name}/_oci/tag-history/{tag}"),
         }
     }
 }
 
 fn name(text: &str) -> Result<RepositoryName, TargetError> {
     RepositoryName::from_str(text).map_err(|error| TargetError::Name { name: shortened(text), error })
+}
+
+/// What stands before the extensions of the specification.
+fn extended(text: &str) -> Result<&str, TargetError> {
+    text.strip_suffix("/_oci").ok_or(TargetError::NotFound)
 }
 
 fn reference(text: &str) -> Result<Reference, TargetError> {

@@ -9,11 +9,13 @@ use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryNam
 use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
+pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
 
 use super::{Actor, More, Page, PageRequest, Visibility};
 use crate::blob::Grant;
 
 pub mod client;
+mod history;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -105,6 +107,13 @@ pub trait Repositories: Send + Sync + 'static {
         repository: &RepositoryName,
         page: &PageRequest<Tag>,
     ) -> Result<Page<Tag>, RepositoryError>;
+
+    /// What has happened to a tag, newest first, as far back as the repository remembers: its newest thousand
+    /// changes of tags.
+    ///
+    /// # Errors
+    /// `NameUnknown`; `Unavailable`.
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError>;
 
     /// The repositories that `viewer` may see, in ASCII order of their names.
     ///

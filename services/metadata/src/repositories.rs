@@ -7,8 +7,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
-            WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory, Viewer,
+            WantedHistory, WantedReferrers,
         },
     },
 };
@@ -78,6 +78,10 @@ impl Repositories for Service {
         page: &PageRequest<Tag>,
     ) -> Result<Page<Tag>, RepositoryError> {
         self.list_tags(repository, page).await
+    }
+
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        self.history_of_tag(wanted).await
     }
 
     async fn repositories(

@@ -3,6 +3,7 @@
 pub(crate) mod base;
 pub(crate) mod blobs;
 pub(crate) mod catalog;
+pub(crate) mod history;
 pub(crate) mod manifests;
 pub(crate) mod referrers;
 pub(crate) mod tags;

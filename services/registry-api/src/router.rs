@@ -19,7 +19,7 @@ use crate::{
     access::{Caller, Wanted},
     asked::Asked,
     error::{ApiError, ErrorContext},
-    handlers::{base, blobs, catalog, manifests, referrers, tags, token, uploads},
+    handlers::{base, blobs, catalog, history, manifests, referrers, tags, token, uploads},
     headers,
     urls::TOKEN_PATH,
 };
@@ -108,6 +108,7 @@ async fn target(
         (Target::Base, _) => Ok(base::get()),
         (Target::Catalog, _) => catalog::list(services, asked).await,
         (Target::Tags(name), _) => tags::list(services, asked, name).await,
+        (Target::TagHistory(name, tag), _) => history::list(services, asked, name, tag).await,
 
         (Target::Blob(name, digest), &Method::HEAD) => {
             blobs::head(services, asked, caller, name, digest).await
@@ -170,6 +171,7 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
         }
         (
             Target::Tags(name)
+            | Target::TagHistory(name, _)
             | Target::Blob(name, _)
             | Target::Manifest(name, _)
             | Target::Referrers(name, _),
@@ -193,7 +195,9 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
 /// `Allow` of a target.
 const fn allowed(target: &Target) -> &'static str {
     match target {
-        Target::Base | Target::Catalog | Target::Tags(_) | Target::Referrers(..) => "GET, HEAD",
+        Target::Base | Target::Catalog | Target::Tags(_) | Target::TagHistory(..) | Target::Referrers(..) => {
+            "GET, HEAD"
+        }
         Target::Blob(..) => "GET, HEAD, DELETE",
         Target::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Target::Uploads(_) => "POST",

@@ -8,7 +8,7 @@ use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
     Expected, Intent, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError,
-    Restore, Viewer, WantedReferrers,
+    Restore, TagHistory, Viewer, WantedHistory, WantedReferrers,
 };
 use crate::{
     blob::Grant,
@@ -135,6 +135,12 @@ impl Repositories for RepositoriesClient {
         let answer = self.service.clone().tags(unary(message, self.deadline)).await;
 
         concluded("listing tags", answer, Page::<Tag>::from_message)
+    }
+
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        let answer = self.service.clone().tag_history(unary(wanted.to_message(), self.deadline)).await;
+
+        concluded("reading the history of a tag", answer, TagHistory::from_message)
     }
 
     async fn repositories(

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Expected, Repositories, Viewer, WantedReferrers};
+use super::{Expected, Repositories, Viewer, WantedHistory, WantedReferrers};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -119,6 +119,16 @@ impl RepositoryService for Server {
 
         let tags = self.0.tags(&repository, &page).await.map_err(status_of)?;
         Ok(Response::new(tags.to_message()))
+    }
+
+    async fn tag_history(
+        &self,
+        request: Request<wire::TagHistoryRequest>,
+    ) -> Answer<wire::TagHistoryResponse> {
+        let wanted = WantedHistory::from_message(request.into_inner())?;
+
+        let found = self.0.tag_history(&wanted).await.map_err(status_of)?;
+        Ok(Response::new(found.to_message()))
     }
 
     async fn repositories(

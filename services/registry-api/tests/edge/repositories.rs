@@ -10,8 +10,8 @@ use proto::{
     metadata::{
         Actor, More, Page, PageRequest, Repositories, RepositoryError, Visibility,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
-            WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory, Viewer,
+            WantedHistory, WantedReferrers,
         },
     },
 };
@@ -28,6 +28,8 @@ pub(crate) struct FakeRepositories {
     pub(crate) tags: Mutex<Vec<Tag>>,
     pub(crate) expected: Mutex<Vec<Expected>>,
     pub(crate) referrers: Mutex<Option<Referrers>>,
+    pub(crate) history: Mutex<Option<TagHistory>>,
+    pub(crate) wanted_histories: Mutex<Vec<WantedHistory>>,
     pub(crate) wanted_referrers: Mutex<Vec<WantedReferrers>>,
 }
 
@@ -122,6 +124,14 @@ impl Repositories for FakeRepositories {
         self.calls.note("tags");
         self.faults.check("tags", When::Before)?;
         Ok(page_of(&self.tags.lock().unwrap(), page))
+    }
+
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        self.calls.note("tag_history");
+        self.faults.check("tag_history", When::Before)?;
+        self.wanted_histories.lock().unwrap().push(wanted.clone());
+        let history = self.history.lock().unwrap().clone();
+        Ok(history.unwrap_or(TagHistory { entries: Vec::new(), next: None }))
     }
 
     async fn repositories(
