@@ -30,7 +30,7 @@ pub use event_id::EventId;
 pub use identity::IdentityError;
 pub use manifest::{MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, ManifestError, ManifestFacts, Need, Needed};
 pub use media_type::{ManifestKind, MediaType, MediaTypeError};
-pub use name::{AccountName, NameError, Namespace, RepositoryName};
+pub use name::{AccountName, NameError, Namespace, NamespacePath, RepositoryName};
 pub use page::{PageSize, PageSizeError};
 pub use range::{ByteRange, ContentRange, ContentRangeError, Span, Unsatisfiable};
 pub use reference::{Reference, ReferenceError, Tag, TagError};

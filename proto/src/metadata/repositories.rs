@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
 pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
+pub use listing::{MAX_ALSO, WantedRepositories};
 
 use super::{Actor, More, Page, PageRequest, Visibility};
 use crate::blob::Grant;
 
 pub mod client;
 mod history;
+mod listing;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -115,14 +117,13 @@ pub trait Repositories: Send + Sync + 'static {
     /// `NameUnknown`; `Unavailable`.
     async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError>;
 
-    /// The repositories that `viewer` may see, in ASCII order of their names.
+    /// The repositories that somebody may see, in ASCII order of their names.
     ///
     /// # Errors
     /// `Unavailable`.
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError>;
 }
 

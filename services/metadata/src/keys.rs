@@ -48,7 +48,7 @@ use std::fmt::{self, Display};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{AccountName, Digest, EventId, Locator, Namespace, RepositoryName, SessionId, Tag};
+use oci::{AccountName, Digest, EventId, Locator, Namespace, NamespacePath, RepositoryName, SessionId, Tag};
 use proto::metadata::Visibility;
 use ulid::Ulid;
 
@@ -239,9 +239,16 @@ pub(crate) fn listed(name: &RepositoryName, owner: Owner) -> Bytes {
     format!("{name}\0{}", owner.sigil()).into()
 }
 
-/// The entries of `$repos` and `$repos+` behind `name`. No name contains a character below `-`.
-pub(crate) fn listed_after(name: &RepositoryName) -> MemberRange {
-    MemberRange::starting_at(format!("{name}\u{1}"))
+/// The entries of `$repos` and `$repos+` under `path`, without itself, and behind `after`. No name contains a
+/// character below `-`.
+pub(crate) fn listed_under(path: Option<&NamespacePath>, after: Option<&RepositoryName>) -> MemberRange {
+    let below = path.map(|path| format!("{path}/")).unwrap_or_default();
+    match after {
+        Some(after) if after.as_str() > below.as_str() => {
+            MemberRange::beginning_with(below).resumed_after(format!("{after}\u{1}"))
+        }
+        _ => MemberRange::beginning_with(below),
+    }
 }
 
 pub(crate) fn recent_tag(at: Ulid, tag: &Tag) -> Bytes {

@@ -7,8 +7,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory, Viewer,
-            WantedHistory, WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory,
+            WantedHistory, WantedReferrers, WantedRepositories,
         },
     },
 };
@@ -86,9 +86,8 @@ impl Repositories for Service {
 
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
-        self.list_repositories(viewer, page).await
+        self.list_repositories(wanted).await
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Expected, Repositories, Viewer, WantedHistory, WantedReferrers};
+use super::{Expected, Repositories, WantedHistory, WantedReferrers, WantedRepositories};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -135,11 +135,9 @@ impl RepositoryService for Server {
         &self,
         request: Request<wire::RepositoriesRequest>,
     ) -> Answer<wire::RepositoriesResponse> {
-        let wire::RepositoriesRequest { viewer, after, limit } = request.into_inner();
-        let viewer = Viewer::from_message(viewer)?;
-        let page = page(&after, limit)?;
+        let wanted = WantedRepositories::from_message(request.into_inner())?;
 
-        let found = self.0.repositories(viewer, &page).await.map_err(status_of)?;
+        let found = self.0.repositories(&wanted).await.map_err(status_of)?;
         Ok(Response::new(found.to_message()))
     }
 }
