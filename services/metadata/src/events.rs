@@ -166,12 +166,12 @@ impl Service {
         let mut contents = Contents::new();
         for digest in named {
             for key in places(digest) {
-                let (media_type, size) = (next(&mut values), next(&mut values));
-                if let Some(media_type) = media_type {
-                    let media_type = parsed(&key, &field::TYPE, Some(&media_type))?;
-                    let size_bytes = parsed(&key, &field::SIZE, size.as_ref())?;
-                    contents.insert(digest.clone(), Content { media_type, size_bytes });
-                }
+                let media_type = parsed(&key, &field::TYPE, next(&mut values).as_ref()).ok();
+                let size_bytes = parsed(&key, &field::SIZE, next(&mut values).as_ref()).ok();
+                // A record that cannot be read must not keep its tags from going.
+                let content = media_type.zip(size_bytes);
+                let content = content.map(|(media_type, size_bytes)| Content { media_type, size_bytes });
+                contents.extend(content.map(|content| (digest.clone(), content)));
             }
         }
         Ok(contents)
