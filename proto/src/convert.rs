@@ -11,6 +11,7 @@ use crate::auth::Subject;
 mod accounts;
 mod auth;
 mod blob;
+mod history;
 pub(crate) mod reclaim;
 mod referrers;
 pub(crate) mod repositories;

@@ -13,7 +13,7 @@ use proto::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
             Expected, Intent, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Restore,
-            Viewer, WantedReferrers, server,
+            TagHistory, WantedHistory, WantedReferrers, WantedRepositories, server,
         },
     },
 };
@@ -69,11 +69,11 @@ impl Repositories for Scripted {
         Err(self.error.clone())
     }
 
-    async fn repositories(
-        &self,
-        _: Viewer,
-        _: &PageRequest<RepositoryName>,
-    ) -> Result<Page<RepositoryEntry>, RepositoryError> {
+    async fn tag_history(&self, _: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        Err(self.error.clone())
+    }
+
+    async fn repositories(&self, _: &WantedRepositories) -> Result<Page<RepositoryEntry>, RepositoryError> {
         Err(self.error.clone())
     }
 }

@@ -215,6 +215,9 @@ async fn a_pull_and_a_manifest_stay_within_their_budget() {
         ("HEAD of a manifest", 1, Method::HEAD, by_tag),
         ("a list of referrers", 1, Method::GET, referrers),
         ("a list of tags", 1, Method::GET, "/v2/team/app/tags/list"),
+        ("the history of a tag", 1, Method::GET, "/v2/team/app/_oci/tag-history/v2"),
+        ("a list of repositories", 1, Method::GET, "/v2/team/_oci/repositories"),
+        ("the extensions", 0, Method::GET, "/v2/team/app/_oci/ext/discover"),
         ("the question whether this is a registry", 0, Method::GET, "/v2/"),
     ] {
         world

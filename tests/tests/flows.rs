@@ -236,6 +236,38 @@ async fn a_blob_can_be_deleted_once_no_manifest_needs_it_and_pushed_again() {
 }
 
 #[tokio::test]
+async fn a_deleted_image_is_still_in_the_history_of_its_tag() {
+    for topology in BOTH {
+        let hub = Hub::start(topology);
+        let raw = hub.raw();
+        let image = raw.push_image("team/app", "v1", &image::noise(8, 5_000)).await;
+        let digest = image::digest(&image).to_string();
+        let manifest = format!("/v2/team/app/manifests/{digest}");
+        let _ = raw.send(Method::DELETE, "team/app", &manifest).await.expect(202);
+
+        let path = "/v2/team/app/_oci/tag-history/v1";
+        let (mut told, mut next) = (Vec::new(), format!("{path}?n=1"));
+        while !next.is_empty() {
+            let page = raw.send(Method::GET, "team/app", &next).await.expect(200);
+            assert_eq!(page.header("content-type"), image::OCI_INDEX);
+            for entry in page.json()["manifests"].as_array().unwrap() {
+                assert_eq!(
+                    (entry["digest"].as_str(), entry["size"].as_u64()),
+                    (Some(digest.as_str()), Some(image.len() as u64))
+                );
+                told.push(entry["annotations"]["org.opencontainers.distribution.tag.event"].clone());
+            }
+            let link = page.header("link").strip_prefix('<').and_then(|link| link.split_once('>'));
+            next = link.map(|(next, _)| next.to_owned()).unwrap_or_default();
+        }
+        assert_eq!(told, ["deleted", "created"], "{topology:?}");
+
+        let below = raw.send(Method::GET, "team/app", "/v2/team/_oci/repositories").await.expect(200);
+        assert_eq!(below.json(), serde_json::json!([{ "name": "team/app" }]), "{topology:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_refers_to_an_image_is_listed_however_it_was_pushed() {
     for topology in BOTH {
         let hub = Hub::start(topology);

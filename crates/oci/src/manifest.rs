@@ -44,6 +44,8 @@ pub struct ManifestFacts {
     pub media_type: MediaType,
     /// What must be in the repository before, each once.
     pub needs: Vec<Need>,
+    /// Layers that it names and that need not be there, each once.
+    pub not_distributed: Vec<Digest>,
     /// The manifest that it refers to, which need not be there.
     pub subject: Option<Descriptor>,
     /// What it is listed as among the referrers of its subject: its own artifact type, else that of its config.
@@ -141,12 +143,14 @@ impl ManifestFacts {
             .ok_or_else(|| ManifestError::Unsupported(media_type.clone()))?;
 
         check_unambiguous(&value, kind)?;
-        let (needs, config_type) = if kind.is_index() { index_needs(&value)? } else { image_needs(&value)? };
+        let Referenced { needs, not_distributed, config_type } =
+            if kind.is_index() { of_index(&value)? } else { of_image(&value)? };
         let declared_bytes = needs.iter().fold(0_u64, |sum, need| sum.saturating_add(need.size));
         Ok(Self {
             kind,
             media_type,
             needs,
+            not_distributed,
             subject: present(&value, "subject").map(|found| descriptor(found, "subject")).transpose()?,
             artifact_type: optional(&value, TOP, "artifactType")?.or(config_type),
             annotations: optional(&value, TOP, "annotations")?.unwrap_or_default(),
@@ -208,22 +212,29 @@ fn agreed(request: Option<&MediaType>, manifest: Option<MediaType>) -> Result<Me
     }
 }
 
-type NeedsAndConfig = (Vec<Need>, Option<MediaType>);
+/// What a manifest names.
+struct Referenced {
+    needs: Vec<Need>,
+    not_distributed: Vec<Digest>,
+    config_type: Option<MediaType>,
+}
 
-fn image_needs(value: &Value) -> Result<NeedsAndConfig, ManifestError> {
+fn of_image(value: &Value) -> Result<Referenced, ManifestError> {
     let config =
         present(value, "config").ok_or_else(|| field("config", "is missing: an image has a config"))?;
     let config = descriptor(config, "config")?;
-    let layers = descriptors(value, "layers")?;
+    let (elsewhere, distributed): (Vec<_>, Vec<_>) = descriptors(value, "layers")?
+        .into_iter()
+        .partition(|layer| NOT_DISTRIBUTED.contains(&layer.media_type.as_str()));
 
-    let distributed = layers.iter().filter(|layer| !NOT_DISTRIBUTED.contains(&layer.media_type.as_str()));
-    let needs = each_once(std::iter::once(&config).chain(distributed), Needed::Blob);
-    Ok((needs, Some(config.media_type)))
+    let needs = each_once(std::iter::once(&config).chain(&distributed), Needed::Blob);
+    let elsewhere = each_once(elsewhere.iter(), Needed::Blob).into_iter().map(|layer| layer.digest);
+    Ok(Referenced { needs, not_distributed: elsewhere.collect(), config_type: Some(config.media_type) })
 }
 
-fn index_needs(value: &Value) -> Result<NeedsAndConfig, ManifestError> {
-    let children = descriptors(value, "manifests")?;
-    Ok((each_once(children.iter(), Needed::Manifest), None))
+fn of_index(value: &Value) -> Result<Referenced, ManifestError> {
+    let needs = each_once(descriptors(value, "manifests")?.iter(), Needed::Manifest);
+    Ok(Referenced { needs, not_distributed: Vec::new(), config_type: None })
 }
 
 fn each_once<'a>(descriptors: impl Iterator<Item = &'a Descriptor>, what: Needed) -> Vec<Need> {

@@ -141,6 +141,39 @@ impl FromStr for Namespace {
 }
 
 checked_text! {
+    /// What repositories are under: the first parts of their names, each whole.
+    NamespacePath
+}
+
+impl NamespacePath {
+    /// The path that is the name of a repository.
+    pub fn of(name: &RepositoryName) -> Self {
+        Self(Arc::clone(&name.0))
+    }
+
+    /// Whether `name` is this or is under it.
+    pub fn covers(&self, name: &RepositoryName) -> bool {
+        let rest = name.as_str().strip_prefix(self.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The repository that is called this. None has a name of one part.
+    pub fn repository(&self) -> Option<RepositoryName> {
+        self.0.contains('/').then(|| RepositoryName(Arc::clone(&self.0)))
+    }
+}
+
+impl FromStr for NamespacePath {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check_length(text, LONGEST_NAME)?;
+        text.split('/').try_for_each(check_component)?;
+        Ok(Self(text.into()))
+    }
+}
+
+checked_text! {
     /// The name of a user: 1 to 64 characters that are good for a namespace too.
     AccountName
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    Digest, DigestError,
+    Algorithm, Digest, DigestError,
     text::{checked_text, serde_as_text},
 };
 
@@ -26,6 +26,15 @@ impl Tag {
     /// Referrers Tag Schema): the algorithm and the first 64 digits.
     pub fn of_referrers(subject: &Digest) -> Self {
         Self(format!("{}-{:.64}", subject.algorithm(), subject.hex()).into())
+    }
+
+    /// Whether it is such a tag, of whatever subject.
+    pub fn is_of_referrers(&self) -> bool {
+        let Some((algorithm, hex)) = self.0.split_once('-') else {
+            return false;
+        };
+        let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        algorithm.parse::<Algorithm>().is_ok() && hex.len() == 64 && digits
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Digest, DigestError, NameError, Reference, ReferenceError, RepositoryName, SessionId};
+use crate::{
+    Digest, DigestError, NameError, NamespacePath, Reference, ReferenceError, RepositoryName, SessionId, Tag,
+};
 
 /// What a path under `/v2` is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +14,12 @@ pub enum Target {
     Base,
     /// `/v2/_catalog`
     Catalog,
+    /// `/v2/_oci/ext/discover`
+    RegistryExtensions,
+    /// `/v2/<name>/_oci/ext/discover`
+    Extensions(RepositoryName),
+    /// `/v2/_oci/repositories`, `/v2/<path>/_oci/repositories`
+    Repositories(Option<NamespacePath>),
     /// `/v2/<name>/blobs/<digest>`
     Blob(RepositoryName, Digest),
     /// `/v2/<name>/blobs/uploads/`
@@ -24,6 +32,8 @@ pub enum Target {
     Referrers(RepositoryName, Digest),
     /// `/v2/<name>/tags/list`
     Tags(RepositoryName),
+    /// `/v2/<name>/_oci/tag-history/<tag>`
+    TagHistory(RepositoryName, Tag),
 }
 
 /// Why a path is about nothing.
@@ -63,6 +73,8 @@ impl Target {
         match rest {
             "" | "/" => return Ok(Self::Base),
             "/_catalog" => return Ok(Self::Catalog),
+            "/_oci/ext/discover" => return Ok(Self::RegistryExtensions),
+            "/_oci/repositories" => return Ok(Self::Repositories(None)),
             _ => {}
         }
         let rest = rest.strip_prefix('/').ok_or(TargetError::NotFound)?;
@@ -78,6 +90,9 @@ impl Target {
             ("manifests", reference) => Ok(Self::Manifest(name(before)?, self::reference(reference)?)),
             ("referrers", digest) => Ok(Self::Referrers(name(before)?, digest.parse()?)),
             ("tags", "list") => Ok(Self::Tags(name(before)?)),
+            ("ext", "discover") => Ok(Self::Extensions(name(extended(before)?)?)),
+            ("tag-history", tag) => Ok(Self::TagHistory(name(extended(before)?)?, tag.parse()?)),
+            ("_oci", "repositories") => Ok(Self::Repositories(Some(self::path(before)?))),
             ("blobs", digest) => Ok(Self::Blob(name(before)?, digest.parse()?)),
             ("uploads", session) => {
                 let before = before.strip_suffix("/blobs").ok_or(TargetError::NotFound)?;
@@ -89,16 +104,23 @@ impl Target {
         }
     }
 
+    /// The form of the paths of the histories of tags in a repository.
+    pub fn tag_histories(name: &RepositoryName) -> String {
+        format!("/v2/{name}/_oci/tag-history/<tag>")
+    }
+
     /// The repository that it is in.
     pub const fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Base | Self::Catalog => None,
+            Self::Base | Self::RegistryExtensions | Self::Catalog | Self::Repositories(_) => None,
             Self::Blob(name, _)
             | Self::Uploads(name)
             | Self::Upload(name, _)
             | Self::Manifest(name, _)
             | Self::Referrers(name, _)
-            | Self::Tags(name) => Some(name),
+            | Self::Tags(name)
+            | Self::Extensions(name)
+            | Self::TagHistory(name, _) => Some(name),
         }
     }
 }
@@ -108,18 +130,32 @@ impl fmt::Display for Target {
         match self {
             Self::Base => f.write_str("/v2/"),
             Self::Catalog => f.write_str("/v2/_catalog"),
+            Self::RegistryExtensions => f.write_str("/v2/_oci/ext/discover"),
+            Self::Extensions(name) => write!(f, "/v2/{name}/_oci/ext/discover"),
+            Self::Repositories(None) => f.write_str("/v2/_oci/repositories"),
+            Self::Repositories(Some(path)) => write!(f, "/v2/{path}/_oci/repositories"),
             Self::Blob(name, digest) => write!(f, "/v2/{name}/blobs/{digest}"),
             Self::Uploads(name) => write!(f, "/v2/{name}/blobs/uploads/"),
             Self::Upload(name, session) => write!(f, "/v2/{name}/blobs/uploads/{session}"),
             Self::Manifest(name, reference) => write!(f, "/v2/{name}/manifests/{reference}"),
             Self::Referrers(name, digest) => write!(f, "/v2/{name}/referrers/{digest}"),
             Self::Tags(name) => write!(f, "/v2/{name}/tags/list"),
+            Self::TagHistory(name, tag) => write!(f, "/v2/{name}/_oci/tag-history/{tag}"),
         }
     }
 }
 
 fn name(text: &str) -> Result<RepositoryName, TargetError> {
     RepositoryName::from_str(text).map_err(|error| TargetError::Name { name: shortened(text), error })
+}
+
+fn path(text: &str) -> Result<NamespacePath, TargetError> {
+    NamespacePath::from_str(text).map_err(|error| TargetError::Name { name: shortened(text), error })
+}
+
+/// What stands before the extensions of the specification.
+fn extended(text: &str) -> Result<&str, TargetError> {
+    text.strip_suffix("/_oci").ok_or(TargetError::NotFound)
 }
 
 fn reference(text: &str) -> Result<Reference, TargetError> {

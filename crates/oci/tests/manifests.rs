@@ -168,8 +168,10 @@ fn no_foreign_layer_is_needed_but_an_ordinary_one_with_urls_is() {
     ];
     let mut value = image();
     value["layers"] = foreign.iter().map(|kind| descriptor(kind, kind)).collect();
-    let needs = parse(Some(OCI), &value).unwrap().needs;
-    assert_eq!(needs.len(), 1, "the config alone, not {needs:?}");
+    let facts = parse(Some(OCI), &value).unwrap();
+    assert_eq!(facts.needs.len(), 1, "the config alone, not {:?}", facts.needs);
+    let named: Vec<_> = foreign.iter().map(|kind| Digest::of_sha256(kind.as_bytes())).collect();
+    assert_eq!(facts.not_distributed, named);
 
     value["layers"] = json!([descriptor("application/vnd.oci.image.layer.v1.tar", "kept")]);
     value["layers"][0]["urls"] = json!(["https://example.org/layer"]);

@@ -1,7 +1,9 @@
 //! The path grammar, and ranges of bytes.
 #![allow(clippy::unwrap_used, reason = "the whole file is a test")]
 
-use oci::{ByteRange, Digest, Reference, RepositoryName, SessionId, Span, Target, TargetError};
+use oci::{
+    ByteRange, Digest, NamespacePath, Reference, RepositoryName, SessionId, Span, Tag, Target, TargetError,
+};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -21,6 +23,14 @@ const SESSION: &str = "0198c5f6-1f6c-7000-8000-000000000001";
 #[case("/v2/tags/list/tags/list", "/v2/tags/list/tags/list")]
 #[case("/v2/a/blobs/uploads/manifests/x", "/v2/a/blobs/uploads/manifests/x")]
 #[case("/v2/a%2Fb/manifests/latest", "/v2/a/b/manifests/latest")]
+#[case("/v2/_oci/ext/discover", "/v2/_oci/ext/discover")]
+#[case("/v2/a/_oci/ext/discover", "/v2/library/a/_oci/ext/discover")]
+#[case("/v2/a/b/_oci/ext/discover", "/v2/a/b/_oci/ext/discover")]
+#[case("/v2/_oci/repositories", "/v2/_oci/repositories")]
+#[case("/v2/a/_oci/repositories", "/v2/a/_oci/repositories")]
+#[case("/v2/a/b/c/_oci/repositories", "/v2/a/b/c/_oci/repositories")]
+#[case("/v2/a/b/_oci/tag-history/latest", "/v2/a/b/_oci/tag-history/latest")]
+#[case("/v2/tag-history/_oci/tag-history/_oci", "/v2/library/tag-history/_oci/tag-history/_oci")]
 fn a_path_is_read_from_its_end_and_printed_in_one_form(#[case] path: &str, #[case] canonical: &str) {
     assert_eq!(Target::parse(path).unwrap().to_string(), canonical);
 }
@@ -54,6 +64,15 @@ fn digests_and_sessions_in_a_path_are_parsed() {
 #[case("/v2/a/tags/list%2")]
 #[case("/v2/_catalog/")]
 #[case("/v2/blobs/uploads/0198c5f6-1f6c-7000-8000-000000000001")]
+#[case("/v2/_oci/tag-history/latest")]
+#[case("/v2/_oci/ext/discover/")]
+#[case("/v2/_oci/ext")]
+#[case("/v2/a/ext/discover")]
+#[case("/v2/_oci/repositories/")]
+#[case("/v2/a/_oci/repositories/")]
+#[case("/v2/a/_oci/nothing")]
+#[case("/v2/a/tag-history/latest")]
+#[case("/v2/a/_oci/tag-history/latest/")]
 #[case("/v2/a/uploads/0198c5f6-1f6c-7000-8000-000000000001")]
 fn other_paths_are_not_found(#[case] path: &str) {
     assert_eq!(Target::parse(path), Err(TargetError::NotFound));
@@ -63,6 +82,8 @@ fn other_paths_are_not_found(#[case] path: &str) {
 fn a_path_of_the_right_form_says_which_part_is_wrong() {
     assert!(matches!(Target::parse("/v2/UPPER/tags/list"), Err(TargetError::Name { .. })));
     assert!(matches!(Target::parse("/v2/a/../b/tags/list"), Err(TargetError::Name { .. })));
+    assert!(matches!(Target::parse("/v2/a/../b/_oci/repositories"), Err(TargetError::Name { .. })));
+    assert!(matches!(Target::parse("/v2/_oci/_oci/repositories"), Err(TargetError::Name { .. })));
     assert!(matches!(Target::parse("/v2/a/blobs/sha256:12"), Err(TargetError::Digest(_))));
     assert!(matches!(Target::parse("/v2/a/manifests/.x"), Err(TargetError::Tag(_))));
     assert!(matches!(Target::parse("/v2/a/blobs/uploads/17"), Err(TargetError::Session(_))));
@@ -128,15 +149,22 @@ fn target() -> impl Strategy<Value = Target> {
     let tag =
         "list|uploads|[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|text| text.parse::<Reference>().unwrap());
 
+    let tag_only = "list|_oci|[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}".prop_map(|text| text.parse::<Tag>().unwrap());
+
     prop_oneof![
         Just(Target::Base),
         Just(Target::Catalog),
+        Just(Target::RegistryExtensions),
+        Just(Target::Repositories(None)),
+        name.clone().prop_map(Target::Extensions),
+        name.clone().prop_map(|name| Target::Repositories(Some(NamespacePath::of(&name)))),
         (name.clone(), digest.clone()).prop_map(|(name, digest)| Target::Blob(name, digest)),
         (name.clone(), digest.clone()).prop_map(|(name, digest)| Target::Referrers(name, digest)),
         name.clone().prop_map(Target::Uploads),
         (name.clone(), session).prop_map(|(name, session)| Target::Upload(name, session)),
         (name.clone(), tag).prop_map(|(name, tag)| Target::Manifest(name, tag)),
         (name.clone(), digest).prop_map(|(name, digest)| Target::Manifest(name, Reference::Digest(digest))),
+        (name.clone(), tag_only).prop_map(|(name, tag)| Target::TagHistory(name, tag)),
         name.prop_map(Target::Tags),
     ]
 }

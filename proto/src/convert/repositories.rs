@@ -11,7 +11,9 @@ use super::{
 use crate::{
     metadata::{
         Actor, More, Page, PageRequest, Visibility,
-        repositories::{Expected, Intent, Manifest, NewManifest, RepositoryEntry, Restore, Viewer},
+        repositories::{
+            Expected, Intent, Manifest, NewManifest, RepositoryEntry, Restore, Viewer, WantedRepositories,
+        },
     },
     wire,
 };
@@ -201,12 +203,28 @@ pub(crate) fn tags_request(repository: &RepositoryName, page: &PageRequest<Tag>)
     wire::TagsRequest { repository: repository.to_string(), after, limit }
 }
 
-pub(crate) fn repositories_request(
-    viewer: Viewer,
-    page: &PageRequest<RepositoryName>,
-) -> wire::RepositoriesRequest {
-    let (after, limit) = page_fields(page);
-    wire::RepositoriesRequest { viewer: viewer.to_message(), after, limit }
+impl Wire for WantedRepositories {
+    type Message = wire::RepositoriesRequest;
+
+    fn to_message(&self) -> wire::RepositoriesRequest {
+        let (after, limit) = page_fields(&self.page);
+        wire::RepositoriesRequest {
+            viewer: self.viewer.to_message(),
+            after,
+            limit,
+            under: printed(self.under.as_ref()),
+            also: printed_all(&self.also),
+        }
+    }
+
+    fn from_message(message: wire::RepositoriesRequest) -> Result<Self, BadField> {
+        Ok(Self {
+            viewer: Viewer::from_message(message.viewer)?,
+            under: parsed_option("under", message.under.as_deref())?,
+            also: parsed_all("also", &message.also)?,
+            page: page(&message.after, message.limit)?,
+        })
+    }
 }
 
 fn page_fields<T: Display>(page: &PageRequest<T>) -> (String, u32) {

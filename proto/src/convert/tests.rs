@@ -12,7 +12,10 @@ use crate::{
     metadata::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
         accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
-        repositories::{Expected, Manifest, NewManifest, RepositoryEntry, Viewer},
+        repositories::{
+            Expected, Manifest, NewManifest, RepositoryEntry, TagChange, TagEvent, TagHistory, Viewer,
+            WantedHistory, WantedRepositories,
+        },
         uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
     },
     wire,
@@ -207,8 +210,33 @@ fn a_page_request_reads_back_and_an_empty_after_is_the_beginning() {
     assert_eq!(repositories::page(&message.after, message.limit), Ok(whole));
 
     let rest = PageRequest::<RepositoryName> { after: Some(parse("alice/app")), limit: 0 };
-    let message = repositories::repositories_request(Viewer::Outsider, &rest);
-    assert_eq!(repositories::page(&message.after, message.limit), Ok(rest));
+    reads_back(&WantedRepositories::all(Viewer::Administrator, rest.clone()));
+    let (under, also) = (Some(parse("alice")), vec![parse("alice/app"), parse("bob/x")]);
+    reads_back(&WantedRepositories { viewer: Viewer::Outsider, under, also, page: rest });
+}
+
+#[test]
+fn a_history_reads_back_and_ends_of_time_are_beyond_every_event() {
+    let (digest, id) = (parse(SHA256), parse::<oci::EventId>(GENERATION));
+    let wanted = WantedHistory {
+        repository: parse("alice/app"),
+        tag: parse("latest"),
+        before: Some(moment()),
+        since: None,
+        digest: Some(parse(SHA256)),
+        after: Some(id.clone()),
+        limit: 7,
+    };
+    reads_back(&wanted);
+    let (before, since) = (Some(Timestamp::MAX), Some(Timestamp::MIN));
+    reads_back(&WantedHistory { before, since, digest: None, after: None, ..wanted });
+
+    let media_type = parse("application/vnd.oci.image.index.v1+json");
+    let (at, change) = (moment(), TagChange::Deleted);
+    let event = TagEvent { id: id.clone(), at, change, digest, media_type, size_bytes: 12 };
+    reads_back(&TagHistory { entries: vec![event], next: Some(id) });
+    reads_back(&TagHistory { entries: Vec::new(), next: None });
+    reads_back(&TagChange::Created);
 }
 
 #[test]

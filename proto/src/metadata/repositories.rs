@@ -9,11 +9,15 @@ use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryNam
 use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
+pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
+pub use listing::{MAX_ALSO, WantedRepositories};
 
 use super::{Actor, More, Page, PageRequest, Visibility};
 use crate::blob::Grant;
 
 pub mod client;
+mod history;
+mod listing;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -106,14 +110,20 @@ pub trait Repositories: Send + Sync + 'static {
         page: &PageRequest<Tag>,
     ) -> Result<Page<Tag>, RepositoryError>;
 
-    /// The repositories that `viewer` may see, in ASCII order of their names.
+    /// What has happened to a tag, newest first, as far back as the repository remembers: its newest thousand
+    /// changes of tags.
+    ///
+    /// # Errors
+    /// `NameUnknown`; `Unavailable`.
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError>;
+
+    /// The repositories that somebody may see, in ASCII order of their names.
     ///
     /// # Errors
     /// `Unavailable`.
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError>;
 }
 

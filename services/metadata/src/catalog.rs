@@ -1,10 +1,12 @@
 //! The list of repositories. The public ones have a list of their own, so that an outsider's search never
 //! walks private ones.
 
-use oci::RepositoryName;
+use std::collections::BTreeSet;
+
+use oci::{NamespacePath, RepositoryName};
 use proto::metadata::{
-    More, Page, PageRequest, RepositoryError, Visibility,
-    repositories::{RepositoryEntry, Viewer},
+    More, Page, RepositoryError, Visibility,
+    repositories::{MAX_ALSO, RepositoryEntry, Viewer, WantedRepositories},
 };
 
 use crate::{
@@ -18,19 +20,22 @@ use crate::{
 };
 
 impl Service {
-    /// The repositories that `viewer` may see.
+    /// The repositories that somebody may see.
     pub(crate) async fn list_repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
-        let limit = page.limit.min(LONGEST_PAGE);
-        let (mut entries, mut after) = (Vec::new(), page.after.clone());
+        let limit = wanted.page.limit.min(LONGEST_PAGE);
+        let besides = looked_up(wanted);
+        let (mut entries, mut after) = (Vec::new(), wanted.page.after.clone());
         loop {
-            let names = self.names_behind(viewer, after.as_ref(), limit + 1).await?;
-            let exhausted = names.len() <= limit;
+            let members = keys::listed_under(wanted.under.as_ref(), after.as_ref());
+            let listed = self.names_in(wanted.viewer, members, limit + 1).await?;
+            let exhausted = listed.len() <= limit;
+            let names =
+                merged(listed, &besides, after.as_ref(), if exhausted { More::No } else { More::Yes });
             after = names.last().cloned();
-            entries.extend(self.entries(viewer, &names).await?);
+            entries.extend(self.entries(wanted, &names).await?);
 
             // An index entry may be without a record: then the page is filled from what follows.
             if entries.len() > limit || exhausted {
@@ -47,25 +52,40 @@ impl Service {
         after: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<Vec<RepositoryName>, Error> {
+        self.names_in(viewer, keys::listed_under(None, after), limit).await
+    }
+
+    async fn names_in(
+        &self,
+        viewer: Viewer,
+        members: MemberRange,
+        limit: usize,
+    ) -> Result<Vec<RepositoryName>, Error> {
         let key = match viewer {
             Viewer::Outsider => keys::PUBLIC_REPOSITORIES,
             Viewer::Administrator => keys::REPOSITORIES,
         };
-        let behind = after.map_or(MemberRange::all(), keys::listed_after);
-        let members = self.keyspace().range(&key, behind, limit, Direction::Forward).await?;
+        let members = self.keyspace().range(&key, members, limit, Direction::Forward).await?;
 
         members.iter().map(|member| parsed_member(&key, keys::first_part(member))).collect()
     }
 
     /// The entries of those names that the viewer may see and that have a record.
-    async fn entries(&self, viewer: Viewer, names: &[RepositoryName]) -> Result<Vec<RepositoryEntry>, Error> {
+    async fn entries(
+        &self,
+        wanted: &WantedRepositories,
+        names: &[RepositoryName],
+    ) -> Result<Vec<RepositoryEntry>, Error> {
+        let visible = |name: &RepositoryName, placement: &Placement| {
+            wanted.viewer == Viewer::Administrator
+                || placement.visibility == Visibility::Public
+                || also(wanted).any(|also| also == name)
+        };
         let placed: Vec<(&RepositoryName, Placement)> = names
             .iter()
             .zip(self.placements(names).await?)
             .filter_map(|(name, placement)| Some((name, placement?)))
-            .filter(|(_, placement)| {
-                viewer == Viewer::Administrator || placement.visibility == Visibility::Public
-            })
+            .filter(|(name, placement)| visible(name, placement))
             .collect();
 
         let asked: Vec<_> = placed
@@ -89,6 +109,35 @@ impl Service {
         }
         Ok(entries)
     }
+}
+
+/// What the viewer may see besides.
+fn also(wanted: &WantedRepositories) -> impl Iterator<Item = &RepositoryName> {
+    wanted.also.iter().take(MAX_ALSO)
+}
+
+/// Names that are looked up whether they are listed or not: those that may be seen besides, and the one that is the
+/// path itself, whose place in the list is apart from what is under it.
+fn looked_up(wanted: &WantedRepositories) -> BTreeSet<RepositoryName> {
+    let covered = |name: &&RepositoryName| wanted.under.as_ref().is_none_or(|under| under.covers(name));
+    let itself = wanted.under.as_ref().and_then(NamespacePath::repository);
+    also(wanted).filter(covered).cloned().chain(itself).collect()
+}
+
+/// What is listed, and those looked up besides that stand between `after` and its end, or all if there is no more.
+fn merged(
+    listed: Vec<RepositoryName>,
+    besides: &BTreeSet<RepositoryName>,
+    after: Option<&RepositoryName>,
+    more: More,
+) -> Vec<RepositoryName> {
+    let end = listed.last().filter(|_| more == More::Yes).cloned();
+    let here = |name: &&RepositoryName| {
+        after.is_none_or(|after| *name > after) && end.as_ref().is_none_or(|end| *name <= end)
+    };
+    let mut names: BTreeSet<RepositoryName> = listed.into_iter().collect();
+    names.extend(besides.iter().filter(here).cloned());
+    names.into_iter().collect()
 }
 
 fn record(name: &RepositoryName, placement: &Placement) -> Key {

@@ -1,16 +1,20 @@
 //! The outbox: what has happened in a repository, written in the same commit as the change. Each repository
 //! keeps its newest thousand; whoever reads them finds the repositories in `^dirty`.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use bytes::Bytes;
-use oci::{Digest, Tag};
-use proto::metadata::{Actor, Via};
+use oci::{Digest, MediaType, Tag};
+use proto::metadata::{Actor, Via, repositories::NewManifest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Service,
-    keys::{self, RepositoryId},
+    failure::{next, parsed},
+    keys::{self, RepositoryId, field},
     keyspace::{Direction, Error, Key, MemberRange, Mutation, RANGE_LIMIT},
 };
 
@@ -41,6 +45,24 @@ pub(crate) struct Event<'a> {
     pub(crate) previous: Option<&'a Digest>,
 }
 
+/// What a tag names or named, kept with the event because the manifest may go before its history does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Content {
+    #[serde(rename = "type")]
+    pub(crate) media_type: MediaType,
+    #[serde(rename = "size")]
+    pub(crate) size_bytes: u64,
+}
+
+/// The manifests that events are about.
+pub(crate) type Contents = BTreeMap<Digest, Content>;
+
+/// The one that a push brings.
+pub(crate) fn content_of(manifest: &NewManifest) -> Contents {
+    let (media_type, size_bytes) = (manifest.media_type.clone(), manifest.body.len() as u64);
+    Contents::from([(manifest.digest.clone(), Content { media_type, size_bytes })])
+}
+
 #[derive(Serialize)]
 struct Payload<'a> {
     kind: Kind,
@@ -49,6 +71,8 @@ struct Payload<'a> {
     digest: &'a Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<&'a Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a Content>,
     /// Empty: anonymous.
     subject: String,
     via: Via,
@@ -59,10 +83,14 @@ struct Payload<'a> {
 /// What the history says of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Happened {
+    pub(crate) kind: Kind,
     pub(crate) tag: Tag,
     pub(crate) digest: Digest,
     #[serde(default)]
     pub(crate) previous: Option<Digest>,
+    /// None: it was not there when this was written.
+    #[serde(default)]
+    pub(crate) content: Option<Content>,
 }
 
 /// Reads a member of the history; none if it is not about a tag.
@@ -71,10 +99,11 @@ pub(crate) fn happened(member: &Bytes) -> Option<Happened> {
 }
 
 impl Event<'_> {
-    fn payload(&self, actor: &Actor) -> Result<String, Error> {
+    fn payload(&self, actor: &Actor, contents: &Contents) -> Result<String, Error> {
         let Self { kind, tag, digest, previous } = *self;
         let (subject, via, address) = (actor.subject.to_string(), actor.via, actor.address);
-        let payload = Payload { kind, tag, digest, previous, subject, via, address };
+        let content = contents.get(digest).filter(|_| self.moves_a_tag());
+        let payload = Payload { kind, tag, digest, previous, content, subject, via, address };
 
         serde_json::to_string(&payload).map_err(|error| Error::Damaged { what: format!("an event: {error}") })
     }
@@ -94,9 +123,21 @@ impl Service {
         actor: &Actor,
         events: &[Event<'_>],
     ) -> Result<Vec<Mutation>, Error> {
+        let contents = self.contents(id, events).await?;
+        self.told_of(id, rev, actor, (events, &contents)).await
+    }
+
+    /// The same, if it is known what the manifests are.
+    pub(crate) async fn told_of(
+        &self,
+        id: RepositoryId,
+        rev: u64,
+        actor: &Actor,
+        (events, contents): (&[Event<'_>], &Contents),
+    ) -> Result<Vec<Mutation>, Error> {
         let mut mutations = vec![Mutation::AddMember(keys::DIRTY, id.to_string().into())];
         for event in events {
-            let member = keys::event(self.ulid(), &event.payload(actor)?);
+            let member = keys::event(self.ulid(), &event.payload(actor, contents)?);
             mutations.push(Mutation::AddMember(keys::events(id), member.clone()));
             if event.moves_a_tag() {
                 mutations.push(Mutation::AddMember(keys::history(id), member));
@@ -108,6 +149,32 @@ impl Service {
             mutations.extend(self.dropped(keys::history(id), events.len()).await?);
         }
         Ok(mutations)
+    }
+
+    /// What those manifests are that tags come to name or cease to: they are there, or in the trash.
+    async fn contents(&self, id: RepositoryId, events: &[Event<'_>]) -> Result<Contents, Error> {
+        let named: BTreeSet<&Digest> =
+            events.iter().filter(|event| event.moves_a_tag()).map(|event| event.digest).collect();
+        let places = |digest: &Digest| [keys::manifest(id, digest), keys::trashed(id, digest)];
+        let asked: Vec<_> = named
+            .iter()
+            .flat_map(|digest| places(digest))
+            .flat_map(|key| [(key.clone(), field::TYPE), (key, field::SIZE)])
+            .collect();
+        let mut values = self.fields(&asked).await?.into_iter();
+
+        let mut contents = Contents::new();
+        for digest in named {
+            for key in places(digest) {
+                let media_type = parsed(&key, &field::TYPE, next(&mut values).as_ref()).ok();
+                let size_bytes = parsed(&key, &field::SIZE, next(&mut values).as_ref()).ok();
+                // A record that cannot be read must not keep its tags from going.
+                let content = media_type.zip(size_bytes);
+                let content = content.map(|(media_type, size_bytes)| Content { media_type, size_bytes });
+                contents.extend(content.map(|content| (digest.clone(), content)));
+            }
+        }
+        Ok(contents)
     }
 
     /// Removes the oldest, so that there is room for `coming` and for those until the next time.

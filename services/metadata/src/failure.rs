@@ -116,8 +116,11 @@ pub(crate) fn parsed<T: FromStr>(key: &Key, field: &Field, value: Option<&Bytes>
 
 /// Reads a member, or a part of one, of an ordered set as what it should be.
 pub(crate) fn parsed_member<T: FromStr>(key: &Key, part: &[u8]) -> Result<T, Error> {
-    text_as(part)
-        .ok_or_else(|| Error::Damaged { what: format!("a member of {key}: {}", part.escape_ascii()) })
+    text_as(part).ok_or_else(|| damaged_member(key, part))
+}
+
+pub(crate) fn damaged_member(key: &Key, part: &[u8]) -> Error {
+    Error::Damaged { what: format!("a member of {key}: {}", part.escape_ascii()) }
 }
 
 fn text_as<T: FromStr>(text: &[u8]) -> Option<T> {

@@ -25,7 +25,7 @@
 //   $Id:uses                 set    needed NUL manifest
 //   $Id:unused               set    time NUL digest
 //   $Id:referrers            set    subject NUL artifact type NUL digest
-//   $Id:history, $Id:events  set    ULID NUL JSON
+//   $Id:history, $Id:events  set    ULID NUL JSON; of a tag, with type and size of what it names
 //   $Id:trash                set    time NUL digest
 //   $Id:trash:<digest>       hash   a deleted manifest as it was, Tags (one a line), Deleted (last: it can be restored)
 //   &image+:refs             hash   repository id → link token
@@ -48,7 +48,7 @@ use std::fmt::{self, Display};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{AccountName, Digest, Locator, Namespace, RepositoryName, SessionId, Tag};
+use oci::{AccountName, Digest, EventId, Locator, Namespace, NamespacePath, RepositoryName, SessionId, Tag};
 use proto::metadata::Visibility;
 use ulid::Ulid;
 
@@ -239,9 +239,16 @@ pub(crate) fn listed(name: &RepositoryName, owner: Owner) -> Bytes {
     format!("{name}\0{}", owner.sigil()).into()
 }
 
-/// The entries of `$repos` and `$repos+` behind `name`. No name contains a character below `-`.
-pub(crate) fn listed_after(name: &RepositoryName) -> MemberRange {
-    MemberRange::starting_at(format!("{name}\u{1}"))
+/// The entries of `$repos` and `$repos+` under `path`, without itself, and behind `after`. No name contains a
+/// character below `-`.
+pub(crate) fn listed_under(path: Option<&NamespacePath>, after: Option<&RepositoryName>) -> MemberRange {
+    let below = path.map(|path| format!("{path}/")).unwrap_or_default();
+    match after {
+        Some(after) if after.as_str() > below.as_str() => {
+            MemberRange::beginning_with(below).resumed_after(format!("{after}\u{1}"))
+        }
+        _ => MemberRange::beginning_with(below),
+    }
 }
 
 pub(crate) fn recent_tag(at: Ulid, tag: &Tag) -> Bytes {
@@ -305,8 +312,27 @@ pub(crate) fn before(time: Timestamp) -> MemberRange {
 
 /// The members of an ordered set by ULID that were made before `time`.
 pub(crate) fn made_before(time: Timestamp) -> MemberRange {
-    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or_default();
-    MemberRange::all().before(Ulid::from_parts(milliseconds, 0).to_string())
+    MemberRange::all().before(first_of(time.as_millisecond()))
+}
+
+/// The members of an ordered set by ULID that were made after `since` and before `before`, and sort before `event`.
+pub(crate) fn happened(
+    since: Option<Timestamp>,
+    before: Option<Timestamp>,
+    event: Option<&EventId>,
+) -> MemberRange {
+    let from = since.map(|since| first_of(since.as_millisecond().saturating_add(1)));
+    let from = from.map_or(MemberRange::all(), MemberRange::starting_at);
+    let to = [before.map(|before| first_of(before.as_millisecond())), event.map(EventId::to_string)];
+    match to.into_iter().flatten().min() {
+        Some(to) => from.before(to),
+        None => from,
+    }
+}
+
+/// The least ULID of a millisecond.
+fn first_of(milliseconds: i64) -> String {
+    Ulid::from_parts(u64::try_from(milliseconds).unwrap_or_default(), 0).to_string()
 }
 
 pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {

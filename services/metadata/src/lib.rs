@@ -29,6 +29,7 @@ mod content;
 mod deletion;
 mod events;
 mod failure;
+mod history;
 mod holds;
 #[cfg(test)]
 mod invariants;

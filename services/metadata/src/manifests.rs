@@ -13,7 +13,7 @@ use proto::metadata::{
 use crate::{
     ATTEMPTS, Outcome, Service,
     content::BlobLink,
-    events::{Event, Kind},
+    events::{Event, Kind, content_of},
     failure::{damaged, next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Field, Follow, Key, Mutation, Record},
@@ -128,7 +128,9 @@ impl Service {
         actor: &Actor,
     ) -> Result<Commit, Error> {
         let (now, id, name) = (self.now(), target.id(), &manifest.repository);
-        let told = self.told(id, before.rev, actor, &events(manifest, &before.tags)).await?;
+        let told = self
+            .told_of(id, before.rev, actor, (&events(manifest, &before.tags), &content_of(manifest)))
+            .await?;
 
         let mut commit = Commit::synced()
             .when_all(target.conditions(name))

@@ -7,8 +7,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
-            WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory,
+            WantedHistory, WantedReferrers, WantedRepositories,
         },
     },
 };
@@ -80,11 +80,14 @@ impl Repositories for Service {
         self.list_tags(repository, page).await
     }
 
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        self.history_of_tag(wanted).await
+    }
+
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
-        self.list_repositories(viewer, page).await
+        self.list_repositories(wanted).await
     }
 }

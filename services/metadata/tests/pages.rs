@@ -18,7 +18,7 @@ use proto::{
     metadata::{
         Accounts, Actor, More, Page, PageRequest, Repositories, Standing, Via, Visibility,
         accounts::{Account, Role},
-        repositories::{Expected, NewManifest, Viewer},
+        repositories::{Expected, NewManifest, Viewer, WantedRepositories},
     },
 };
 use service_kit::{clock::ManualClock, random::SeededRandom};
@@ -86,7 +86,22 @@ impl World {
         after: Option<RepositoryName>,
         limit: usize,
     ) -> Page<RepositoryName> {
-        let page = self.private.repositories(viewer, &PageRequest { after, limit }).await.unwrap();
+        self.listed(&WantedRepositories::all(viewer, PageRequest { after, limit })).await
+    }
+
+    async fn under(
+        &self,
+        path: &str,
+        also: &BTreeSet<RepositoryName>,
+        viewer: Viewer,
+        page: PageRequest<RepositoryName>,
+    ) -> Page<RepositoryName> {
+        let (under, also) = (Some(path.parse().unwrap()), also.iter().cloned().collect());
+        self.listed(&WantedRepositories { viewer, under, also, page }).await
+    }
+
+    async fn listed(&self, wanted: &WantedRepositories) -> Page<RepositoryName> {
+        let page = self.private.repositories(wanted).await.unwrap();
         Page { entries: page.entries.into_iter().map(|entry| entry.name).collect(), more: page.more }
     }
 }
@@ -136,6 +151,11 @@ fn tag() -> impl Strategy<Value = Tag> {
 
 fn name() -> impl Strategy<Value = RepositoryName> {
     "(a|a-b|a\\.b|a0)/[a0]([._-][a0]|/[a0]){0,3}".prop_map(|text| text.parse().unwrap())
+}
+
+/// One or two parts, as they are in the names.
+fn path() -> impl Strategy<Value = String> {
+    "(a|a-b|a\\.b|a0)(/[a0]([.-][a0])?){0,2}"
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -204,6 +224,34 @@ proptest! {
                 assert_eq!(all.iter().collect::<BTreeSet<_>>(), visible.iter().collect());
                 let page = world.names(viewer, Some(nowhere.clone()), limit).await;
                 assert_eq!(page, expected(visible, &nowhere, limit));
+            }
+        });
+    }
+
+    #[test]
+    fn under_a_path_is_what_begins_with_its_parts_and_may_be_seen(
+        public in btree_set(name(), 0..15),
+        private in btree_set(name(), 0..15),
+        also in btree_set(name(), 0..10),
+        under in path(),
+        limit in 1..33_usize,
+        nowhere in name(),
+    ) {
+        run(async {
+            let world = World::new().await;
+            let private: BTreeSet<_> = private.difference(&public).cloned().collect();
+            world.make(&private, Visibility::Private).await;
+            world.make(&public, Visibility::Public).await;
+
+            let every: BTreeSet<_> = public.union(&private).cloned().collect();
+            let allowed: BTreeSet<_> = every.iter().filter(|name| public.contains(name) || also.contains(name)).cloned().collect();
+            for (viewer, visible) in [(Viewer::Outsider, allowed), (Viewer::Administrator, every)] {
+                let page = async |after| world.under(&under, &also, viewer, PageRequest { after, limit }).await;
+                let begins = |name: &RepositoryName| name.as_str() == under || name.as_str().starts_with(&format!("{under}/"));
+                let visible: BTreeSet<_> = visible.into_iter().filter(begins).collect();
+                let all = walked(limit, page).await;
+                assert_eq!(all, visible.iter().cloned().collect::<Vec<_>>(), "under {under}");
+                assert_eq!(page(Some(nowhere.clone())).await, expected(&visible, &nowhere, limit));
             }
         });
     }

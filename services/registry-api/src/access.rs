@@ -186,13 +186,18 @@ impl Caller {
         self.token.allows(&Resource::Repository(repository.clone()), Action::Push)
     }
 
-    /// The repositories that the token allows to read, at most `limit`.
-    pub(crate) fn pullable(&self, limit: usize) -> Vec<RepositoryName> {
+    /// Whether the token allows to list every repository.
+    pub(crate) fn may_list_all(&self) -> bool {
+        self.life == Life::Alive && self.token.allows(&Resource::Catalog, Action::All)
+    }
+
+    /// The repositories that the token allows to read.
+    pub(crate) fn pullable(&self) -> impl Iterator<Item = &RepositoryName> {
         let names = self.token.scopes.iter().filter_map(|scope| match &scope.resource {
             Resource::Repository(name) => Some(name),
             Resource::Catalog => None,
         });
-        names.filter(|name| self.may_pull(name)).take(limit).cloned().collect()
+        names.filter(move |name| self.may_pull(name))
     }
 
     fn checked(self, wanted: &Wanted) -> Result<Self, Refusal> {

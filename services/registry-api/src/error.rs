@@ -52,10 +52,8 @@ pub(crate) enum ApiError {
     LastTag(TagError),
     #[error("`last`: {0}")]
     LastName(NameError),
-    #[error("`last` is not the end of a page of referrers")]
-    LastReferrer,
-    #[error("`artifactType`: {0}")]
-    ArtifactType(MediaTypeError),
+    #[error(transparent)]
+    List(#[from] ListError),
 
     #[error("the range lies outside of the {size_bytes} bytes of the blob")]
     RangeUnsatisfiable { size_bytes: u64 },
@@ -108,6 +106,19 @@ pub(crate) enum ApiError {
     Crashed,
 }
 
+/// What is wrong with the part of a list that is asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListError {
+    #[error("`last` is not the end of a page of referrers")]
+    LastReferrer,
+    #[error("`last` is not the end of a page of a history")]
+    LastEvent,
+    #[error("`{parameter}`: {error}")]
+    Time { parameter: &'static str, error: jiff::Error },
+    #[error("`artifactType`: {0}")]
+    ArtifactType(MediaTypeError),
+}
+
 /// What is wrong with the tags that a manifest is put with.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TagsError {
@@ -152,11 +163,7 @@ impl ApiError {
                 spec(S::METHOD_NOT_ALLOWED, Code::Unsupported, "use one of the methods in Allow")
             }
             Self::Path(error) => path_spec(error),
-            Self::PageSize(_)
-            | Self::LastTag(_)
-            | Self::LastName(_)
-            | Self::LastReferrer
-            | Self::ArtifactType(_) => self.list_spec(),
+            Self::PageSize(_) | Self::LastTag(_) | Self::LastName(_) | Self::List(_) => self.list_spec(),
             Self::RangeUnsatisfiable { .. } => {
                 spec(S::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, "ask for a range within the blob")
             }
@@ -193,8 +200,11 @@ impl ApiError {
             }
             Self::LastTag(_) => spec(S::BAD_REQUEST, Code::TagInvalid, BEFORE),
             Self::LastName(_) => spec(S::BAD_REQUEST, Code::NameInvalid, BEFORE),
-            Self::ArtifactType(_) => {
+            Self::List(ListError::ArtifactType(_)) => {
                 spec(S::BAD_REQUEST, Code::Unsupported, "write it as type/subtype, or leave it out")
+            }
+            Self::List(ListError::Time { .. }) => {
+                spec(S::BAD_REQUEST, Code::Unsupported, "write it as 2026-01-31T23:59:59Z (RFC 3339)")
             }
             _ => spec(S::BAD_REQUEST, Code::Unsupported, BEFORE),
         }

@@ -81,10 +81,11 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<MediaType>, Api
     parsed.map(Some).map_err(ApiError::ContentType)
 }
 
-/// The range of the blob that is wanted. `If-Range` with another digest means: all of it (RFC 9110 §13.1.5).
+/// The range of the blob that is wanted. `If-Range` with anything but the digest in quotes means: all of it
+/// (RFC 9110 §13.1.5; what may differ in its bytes must not be put together).
 pub(crate) fn range(headers: &HeaderMap, digest: &Digest) -> Option<ByteRange> {
-    let unchanged =
-        headers.get(IF_RANGE).is_none_or(|value| value.to_str().is_ok_and(|tag| names(tag, digest)));
+    let strong = format!("\"{digest}\"");
+    let unchanged = headers.get(IF_RANGE).is_none_or(|value| value.as_bytes() == strong.as_bytes());
     let range = ByteRange::parse(text(headers, &RANGE)?)?;
     unchanged.then_some(range)
 }

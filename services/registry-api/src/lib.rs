@@ -29,6 +29,7 @@ mod respond;
 mod retry;
 mod router;
 mod urls;
+mod warning;
 
 /// The services that the edge calls, in this process or another.
 #[derive(Clone)]

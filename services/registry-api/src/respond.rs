@@ -88,6 +88,13 @@ fn blob_headers(status: StatusCode, digest: &Digest, body: Body) -> Response {
     named(with(status, fixed, body), digest)
 }
 
+/// The client has the blob already, and may keep it on (RFC 9110 §15.4.5).
+pub(crate) fn blob_not_modified(digest: &Digest) -> Response {
+    let mut response = not_modified(digest);
+    set(&mut response, CACHE_CONTROL, IMMUTABLE);
+    response
+}
+
 /// The client has it already.
 pub(crate) fn not_modified(digest: &Digest) -> Response {
     named(with(StatusCode::NOT_MODIFIED, [], Body::empty()), digest)

@@ -19,7 +19,9 @@ use crate::{
     access::{Caller, Wanted},
     asked::Asked,
     error::{ApiError, ErrorContext},
-    handlers::{base, blobs, catalog, manifests, referrers, tags, token, uploads},
+    handlers::{
+        base, blobs, catalog, extensions, history, manifests, referrers, repositories, tags, token, uploads,
+    },
     headers,
     urls::TOKEN_PATH,
 };
@@ -106,8 +108,12 @@ async fn target(
     let services = &registry.services;
     match (&target, method) {
         (Target::Base, _) => Ok(base::get()),
+        (Target::RegistryExtensions, _) => Ok(extensions::of_registry()),
+        (Target::Extensions(name), _) => Ok(extensions::of_repository(name)),
         (Target::Catalog, _) => catalog::list(services, asked).await,
+        (Target::Repositories(path), _) => repositories::list(services, asked, caller, path.as_ref()).await,
         (Target::Tags(name), _) => tags::list(services, asked, name).await,
+        (Target::TagHistory(name, tag), _) => history::list(services, asked, name, tag).await,
 
         (Target::Blob(name, digest), &Method::HEAD) => {
             blobs::head(services, asked, caller, name, digest).await
@@ -164,12 +170,17 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
     let reads = [Method::GET, Method::HEAD].contains(method);
 
     match (target, method) {
-        (Target::Base, _) if reads => Some(Wanted::AnyToken),
+        // A list has what the token covers.
+        (Target::Base | Target::RegistryExtensions | Target::Repositories(_), _) if reads => {
+            Some(Wanted::AnyToken)
+        }
         (Target::Catalog, _) if reads => {
             Some(Wanted::Scope(Scope { resource: Resource::Catalog, actions: [Action::All].into() }))
         }
         (
             Target::Tags(name)
+            | Target::Extensions(name)
+            | Target::TagHistory(name, _)
             | Target::Blob(name, _)
             | Target::Manifest(name, _)
             | Target::Referrers(name, _),
@@ -193,7 +204,14 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
 /// `Allow` of a target.
 const fn allowed(target: &Target) -> &'static str {
     match target {
-        Target::Base | Target::Catalog | Target::Tags(_) | Target::Referrers(..) => "GET, HEAD",
+        Target::Base
+        | Target::Catalog
+        | Target::RegistryExtensions
+        | Target::Extensions(_)
+        | Target::Repositories(_)
+        | Target::Tags(_)
+        | Target::TagHistory(..)
+        | Target::Referrers(..) => "GET, HEAD",
         Target::Blob(..) => "GET, HEAD, DELETE",
         Target::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Target::Uploads(_) => "POST",

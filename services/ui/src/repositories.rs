@@ -11,7 +11,7 @@ use proto::{
     auth::Subject,
     metadata::{
         More, PageRequest, RepositoryError, Visibility,
-        repositories::{RepositoryEntry, Viewer},
+        repositories::{RepositoryEntry, Viewer, WantedRepositories},
     },
 };
 use serde::Deserialize;
@@ -80,8 +80,9 @@ async fn list(hub: &Hub, position: &Position, headers: &HeaderMap, path: &str) -
         Err(error) => return viewer::refusal(&error),
     };
     let request = PageRequest { after: position.after.parse().ok(), limit: ON_ONE_PAGE };
+    let wanted = WantedRepositories::all(looking.viewer, request);
 
-    match hub.services.repositories.repositories(looking.viewer, &request).await {
+    match hub.services.repositories.repositories(&wanted).await {
         Ok(found) => {
             let next = match found.more {
                 More::Yes => found.entries.last().map(|entry| next_page(path, &entry.name)),

@@ -8,14 +8,14 @@ use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
     Expected, Intent, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError,
-    Restore, Viewer, WantedReferrers,
+    Restore, TagHistory, WantedHistory, WantedReferrers, WantedRepositories,
 };
 use crate::{
     blob::Grant,
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{
         Wire as _, parsed, read,
-        repositories::{put_manifest_request, repositories_request, restore_request, tags_request},
+        repositories::{put_manifest_request, restore_request, tags_request},
     },
     metadata::{Actor, Page, PageRequest},
     wire::{self, repository_service_client::RepositoryServiceClient},
@@ -137,13 +137,17 @@ impl Repositories for RepositoriesClient {
         concluded("listing tags", answer, Page::<Tag>::from_message)
     }
 
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        let answer = self.service.clone().tag_history(unary(wanted.to_message(), self.deadline)).await;
+
+        concluded("reading the history of a tag", answer, TagHistory::from_message)
+    }
+
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
-        let message = repositories_request(viewer, page);
-        let answer = self.service.clone().repositories(unary(message, self.deadline)).await;
+        let answer = self.service.clone().repositories(unary(wanted.to_message(), self.deadline)).await;
 
         concluded("listing repositories", answer, Page::<RepositoryEntry>::from_message)
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Expected, Repositories, Viewer, WantedReferrers};
+use super::{Expected, Repositories, WantedHistory, WantedReferrers, WantedRepositories};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -121,15 +121,23 @@ impl RepositoryService for Server {
         Ok(Response::new(tags.to_message()))
     }
 
+    async fn tag_history(
+        &self,
+        request: Request<wire::TagHistoryRequest>,
+    ) -> Answer<wire::TagHistoryResponse> {
+        let wanted = WantedHistory::from_message(request.into_inner())?;
+
+        let found = self.0.tag_history(&wanted).await.map_err(status_of)?;
+        Ok(Response::new(found.to_message()))
+    }
+
     async fn repositories(
         &self,
         request: Request<wire::RepositoriesRequest>,
     ) -> Answer<wire::RepositoriesResponse> {
-        let wire::RepositoriesRequest { viewer, after, limit } = request.into_inner();
-        let viewer = Viewer::from_message(viewer)?;
-        let page = page(&after, limit)?;
+        let wanted = WantedRepositories::from_message(request.into_inner())?;
 
-        let found = self.0.repositories(viewer, &page).await.map_err(status_of)?;
+        let found = self.0.repositories(&wanted).await.map_err(status_of)?;
         Ok(Response::new(found.to_message()))
     }
 }

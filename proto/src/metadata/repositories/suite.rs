@@ -23,6 +23,7 @@ use crate::metadata::{
 
 mod blobs;
 mod conditions;
+mod history;
 mod lists;
 mod races;
 mod referrers;
@@ -50,6 +51,7 @@ pub async fn run(world: World) {
     blobs::run(&world).await;
     conditions::run(&world).await;
     lists::run(&world).await;
+    history::run(&world).await;
     referrers::run(&world).await;
 }
 

@@ -1,7 +1,7 @@
 //! Blobs: HEAD, GET, DELETE (distribution-spec, end-2, 10).
 
 use axum::response::Response;
-use oci::{Digest, RepositoryName, Span};
+use oci::{ByteRange, Digest, RepositoryName, Span};
 use proto::{
     blob::{BlobError, Grant},
     metadata::{RepositoryError, repositories::Intent},
@@ -20,7 +20,7 @@ pub(crate) async fn head(
     let intent = if caller.may_push(repository) { Intent::Push } else { Intent::Read };
     let grant = granted(services, repository, digest, intent).await?;
     if headers::has_already(&asked.headers, digest) {
-        return Ok(respond::not_modified(digest));
+        return Ok(respond::blob_not_modified(digest));
     }
 
     Ok(respond::blob_head(digest, grant.size_bytes))
@@ -35,7 +35,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let grant = granted(services, repository, digest, Intent::Read).await?;
     if headers::has_already(&asked.headers, digest) {
-        return Ok(respond::not_modified(digest));
+        return Ok(respond::blob_not_modified(digest));
     }
 
     let span = wanted_span(asked, digest, grant.size_bytes)?;
@@ -69,8 +69,14 @@ async fn granted(
 }
 
 fn wanted_span(asked: &Asked, digest: &Digest, size_bytes: u64) -> Result<Option<Span>, ApiError> {
-    let Some(range) = headers::range(&asked.headers, digest) else { return Ok(None) };
-    range.resolve(size_bytes).map(Some).map_err(|_| ApiError::RangeUnsatisfiable { size_bytes })
+    match headers::range(&asked.headers, digest) {
+        None => Ok(None),
+        // RFC 9110 §14.1.2: the last bytes of nothing are all of it, and no Content-Range could name them.
+        Some(ByteRange::Suffix { length: 1.. }) if size_bytes == 0 => Ok(None),
+        Some(range) => {
+            range.resolve(size_bytes).map(Some).map_err(|_| ApiError::RangeUnsatisfiable { size_bytes })
+        }
+    }
 }
 
 /// Linked, but gone: from now on it counts as absent, so that the next push brings it.

@@ -2,7 +2,10 @@
 
 use axum::response::Response;
 use oci::{PageSize, RepositoryName, Target};
-use proto::metadata::{More, PageRequest, repositories::Viewer};
+use proto::metadata::{
+    More, PageRequest,
+    repositories::{Viewer, WantedRepositories},
+};
 use serde::Serialize;
 
 use crate::{Services, asked::Asked, error::ApiError, respond, retry};
@@ -17,9 +20,9 @@ pub(crate) async fn list(services: &Services, asked: &Asked) -> Result<Response,
     let limit = PageSize::parse_bounded(asked.query.get("n"))?.get();
     let last = asked.query.get("last").filter(|last| !last.is_empty());
     let after = last.map(str::parse).transpose().map_err(ApiError::LastName)?;
-    let page = PageRequest { after, limit };
+    let wanted = WantedRepositories::all(Viewer::Administrator, PageRequest { after, limit });
 
-    let found = retry::repeated(|| services.repositories.repositories(Viewer::Administrator, &page)).await?;
+    let found = retry::repeated(|| services.repositories.repositories(&wanted)).await?;
     let repositories: Vec<_> = found.entries.into_iter().map(|entry| entry.name).collect();
     let last = repositories.last().map(RepositoryName::as_str);
     let link = next(asked, &Target::Catalog, limit, found.more, last);

@@ -4,7 +4,10 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Tag, Target};
-use proto::metadata::repositories::{Expected, Manifest, NewManifest};
+use proto::metadata::{
+    RepositoryError,
+    repositories::{Expected, Intent, Manifest, NewManifest},
+};
 use service_kit::failpoint;
 
 use crate::{
@@ -13,6 +16,7 @@ use crate::{
     asked::Asked,
     error::{ApiError, TagsError},
     headers, respond, retry,
+    warning::{Warning, warned},
 };
 
 /// The parameter for a tag besides the digest.
@@ -20,6 +24,9 @@ const TAG: &str = "tag";
 
 /// Tags that a manifest can be put with at once. The specification asks for ten at least.
 const MOST_TAGS: usize = 100;
+
+/// Layers that need not be here and are looked for, at most: each costs a call.
+const MOST_LOOKED_FOR: usize = 8;
 
 /// Which manifest this is, without it.
 pub(crate) async fn head(
@@ -69,7 +76,7 @@ pub(crate) async fn put(
     body: Body,
 ) -> Result<Response, ApiError> {
     let body = read(asked, body).await?;
-    let manifest = parsed(asked, repository, &reference, body)?;
+    let (manifest, not_distributed) = parsed(asked, repository, &reference, body)?;
     let actor = asked.actor(caller);
     let put = || services.repositories.put_manifest(&manifest, &actor);
     match manifest.expected {
@@ -82,7 +89,22 @@ pub(crate) async fn put(
     // A tag in the path needs no header to say that it was made.
     let tags = if matches!(reference, Reference::Digest(_)) { manifest.tags.as_slice() } else { &[] };
     let target = Target::Manifest(repository.clone(), reference);
-    Ok(respond::manifest_created(&asked.urls, &target, &manifest.digest, manifest.subject.as_ref(), tags))
+    let subject = manifest.subject.as_ref();
+    let created = respond::manifest_created(&asked.urls, &target, &manifest.digest, subject, tags);
+    Ok(warned(created, &warnings(services, &manifest, &not_distributed).await))
+}
+
+/// What its pusher may want to know of a manifest that was stored.
+async fn warnings(services: &Services, manifest: &NewManifest, not_distributed: &[Digest]) -> Vec<Warning> {
+    let fallback = manifest.tags.iter().find(|tag| tag.is_of_referrers());
+    let mut warnings: Vec<Warning> = fallback.cloned().map(Warning::FallbackTag).into_iter().collect();
+    for layer in not_distributed.iter().take(MOST_LOOKED_FOR) {
+        let found = services.repositories.blob(&manifest.repository, layer, Intent::Read).await;
+        if matches!(found, Err(RepositoryError::BlobUnknown { .. })) {
+            warnings.push(Warning::NotKept(layer.clone()));
+        }
+    }
+    warnings
 }
 
 /// The one body that is read whole: at most 4 MiB of it.
@@ -98,12 +120,13 @@ async fn read(asked: &Asked, body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
+/// What is to be stored, and the layers that it names and does not need.
 fn parsed(
     asked: &Asked,
     repository: &RepositoryName,
     reference: &Reference,
     body: Bytes,
-) -> Result<NewManifest, ApiError> {
+) -> Result<(NewManifest, Vec<Digest>), ApiError> {
     let facts = ManifestFacts::parse(headers::content_type(&asked.headers)?.as_ref(), &body)?;
     let (digest, tags) = match reference {
         Reference::Tag(_) if asked.query.get(TAG).is_some() => return Err(TagsError::BesideTag.into()),
@@ -111,7 +134,7 @@ fn parsed(
         Reference::Digest(claimed) => (verified(claimed, &body)?, tags(asked)?),
     };
 
-    Ok(NewManifest {
+    let manifest = NewManifest {
         repository: repository.clone(),
         digest,
         media_type: facts.media_type,
@@ -122,7 +145,8 @@ fn parsed(
         annotations: facts.annotations,
         tags,
         expected: expected(asked, reference)?,
-    })
+    };
+    Ok((manifest, facts.not_distributed))
 }
 
 /// The tags that a manifest is put with by its digest, each once (distribution-spec, end-7b).

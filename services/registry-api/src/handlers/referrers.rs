@@ -10,7 +10,12 @@ use proto::metadata::{
     repositories::{MAX_LISTED_ANNOTATION_BYTES, Manifest, ReferrerPlace, Referrers, WantedReferrers},
 };
 
-use crate::{Services, asked::Asked, error::ApiError, respond, retry};
+use crate::{
+    Services,
+    asked::Asked,
+    error::{ApiError, ListError},
+    respond, retry,
+};
 
 /// Entries of one page, at most.
 const PAGE: usize = 100;
@@ -42,8 +47,8 @@ pub(crate) async fn list(
 
 fn wanted(asked: &Asked, repository: &RepositoryName, subject: &Digest) -> Result<WantedReferrers, ApiError> {
     let given = |name| asked.query.get(name).filter(|text| !text.is_empty());
-    let artifact_type = given(ARTIFACT_TYPE).map(str::parse).transpose().map_err(ApiError::ArtifactType)?;
-    let after = given(LAST).map(|last| place(last).ok_or(ApiError::LastReferrer)).transpose()?;
+    let artifact_type = given(ARTIFACT_TYPE).map(str::parse).transpose().map_err(ListError::ArtifactType)?;
+    let after = given(LAST).map(|last| place(last).ok_or(ListError::LastReferrer)).transpose()?;
     Ok(WantedReferrers {
         repository: repository.clone(),
         subject: subject.clone(),

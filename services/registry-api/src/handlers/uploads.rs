@@ -58,7 +58,7 @@ fn wanted_mount(
 ) -> Result<Option<Mount>, ApiError> {
     let Some(digest) = digest(asked, "mount")? else { return Ok(None) };
     let from = match asked.query.get(FROM).filter(|from| !from.is_empty()) {
-        None => caller.pullable(MAX_MOUNT_SOURCES),
+        None => caller.pullable().take(MAX_MOUNT_SOURCES).cloned().collect(),
         Some(from) => {
             let from = from.parse().map_err(ApiError::MountSource)?;
             if !caller.may_pull(&from) {

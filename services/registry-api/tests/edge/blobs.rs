@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use crate::{
     services::{When, locator},
-    world::{PULL, World, get, on},
+    world::{PULL, PUSH, World, get, on},
 };
 
 const TEN: &[u8] = b"0123456789";
@@ -60,6 +60,58 @@ async fn a_range_without_a_byte_is_refused_with_the_length(#[case] range: &str) 
     assert_eq!(answer.calls, ["blob"]);
 }
 
+/// RFC 9110 §14.1.2: a suffix of something is satisfiable even if there is nothing, and no Content-Range says so.
+#[rstest]
+#[case("bytes=-1", 200)]
+#[case("bytes=-99", 200)]
+#[case("lines=0-1", 200)]
+#[case("bytes=-0", 416)]
+#[case("bytes=0-", 416)]
+#[case("bytes=0-0", 416)]
+#[tokio::test]
+async fn the_last_bytes_of_an_empty_blob_are_the_empty_blob(#[case] range: &str, #[case] status: u16) {
+    let world = World::new();
+    let digest = world.blob(b"");
+    let request = get(&path(&digest)).header(header::RANGE, range);
+    let answer = world.send(&[PULL], request, Body::empty()).await.expect(status);
+
+    let whole = status == 200;
+    assert_eq!(answer.header("content-range"), if whole { "" } else { "bytes */0" });
+    assert_eq!(answer.body().is_empty(), whole);
+}
+
+/// RFC 9110 §13.1.5: only a strong validator that is the same, byte for byte.
+#[rstest]
+#[case("\"DIGEST\"", 206)]
+#[case("W/\"DIGEST\"", 200)]
+#[case("DIGEST", 200)]
+#[case("\"other\"", 200)]
+#[case("*", 200)]
+#[case("Sat, 29 Oct 1994 19:43:31 GMT", 200)]
+#[tokio::test]
+async fn a_range_is_for_the_content_that_if_range_names(#[case] if_range: &str, #[case] status: u16) {
+    let world = World::new();
+    let digest = world.blob(TEN);
+    let if_range = if_range.replace("DIGEST", &digest.to_string());
+    let request = get(&path(&digest)).header(header::RANGE, "bytes=2-4").header(header::IF_RANGE, if_range);
+    let answer = world.send(&[PULL], request, Body::empty()).await.expect(status);
+
+    assert_eq!(answer.body(), if status == 206 { &TEN[2..5] } else { TEN });
+    assert_eq!(answer.header("content-range"), if status == 206 { "bytes 2-4/10" } else { "" });
+}
+
+/// RFC 9110 §14.2: ranges are defined for GET alone.
+#[tokio::test]
+async fn a_range_of_a_head_is_ignored() {
+    let world = World::new();
+    let digest = world.blob(TEN);
+    for range in ["bytes=2-4", "bytes=99-"] {
+        let request = on(Method::HEAD, &path(&digest)).header(header::RANGE, range);
+        let answer = world.send(&[PULL], request, Body::empty()).await.expect(200);
+        assert_eq!((answer.header("content-length"), answer.header("content-range")), ("10", ""));
+    }
+}
+
 #[tokio::test]
 async fn head_says_the_same_as_get_and_asks_only_once() {
     let world = World::new();
@@ -77,16 +129,62 @@ async fn head_says_the_same_as_get_and_asks_only_once() {
     assert_eq!(head.calls, ["blob"]);
 }
 
+/// RFC 9110 §13.1.2 and §13.2.2: compared weakly, and before any range is looked at.
+#[rstest]
+#[case("\"DIGEST\"", "")]
+#[case("DIGEST", "")]
+#[case("W/\"DIGEST\"", "")]
+#[case("*", "")]
+#[case("\"other\", W/\"DIGEST\"", "")]
+#[case("\"DIGEST\"", "bytes=2-4")]
+#[case("\"DIGEST\"", "bytes=99-")]
 #[tokio::test]
-async fn content_that_the_client_has_is_not_sent_again() {
+async fn content_that_the_client_has_is_not_sent_again(#[case] tags: &str, #[case] range: &str) {
     let world = World::new();
     let digest = world.blob(TEN);
+    let tags = tags.replace("DIGEST", &digest.to_string());
     for method in [Method::GET, Method::HEAD] {
-        let request = on(method, &path(&digest)).header(header::IF_NONE_MATCH, format!("\"{digest}\""));
+        let request = on(method, &path(&digest)).header(header::IF_NONE_MATCH, &tags);
+        let request = if range.is_empty() { request } else { request.header(header::RANGE, range) };
         let answer = world.send(&[PULL], request, Body::empty()).await.expect(304);
         assert!(answer.body().is_empty());
         assert_eq!(answer.header("docker-content-digest"), digest.to_string());
+        assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+        assert_eq!(answer.header("cache-control"), "private, max-age=31536000, immutable");
+        assert_eq!(answer.header("content-range"), "");
         assert_eq!(answer.calls, ["blob"]);
+    }
+}
+
+#[tokio::test]
+async fn content_that_the_client_has_not_is_sent() {
+    let world = World::new();
+    let digest = world.blob(TEN);
+    let request = get(&path(&digest)).header(header::IF_NONE_MATCH, "\"other\", W/\"another\"");
+    assert_eq!(world.send(&[PULL], request, Body::empty()).await.expect(200).body(), TEN);
+}
+
+/// distribution-spec, Registry proxying: containerd adds the host that it would rather have asked.
+#[tokio::test]
+async fn whose_content_a_pull_means_changes_nothing() {
+    let world = World::new();
+    let digest = world.blob(TEN);
+    let body = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let tagged = "/v2/ann/app/manifests/v1";
+    let _ = world.send(&[PUSH], on(Method::PUT, tagged), body).await.expect(201);
+
+    let manifest = format!("/v2/ann/app/manifests/{}", Digest::of_sha256(body.as_bytes()));
+    let referrers = format!("/v2/ann/app/referrers/{digest}");
+    for path in [path(&digest).as_str(), tagged, &manifest, &referrers, "/v2/ann/app/tags/list", "/v2/"] {
+        for method in [Method::GET, Method::HEAD] {
+            let plain = world.send(&[PULL], on(method.clone(), path), Body::empty()).await.expect(200);
+            for ns in ["docker.io", "other.example%3A5000", ""] {
+                let request = on(method.clone(), &format!("{path}?ns={ns}"));
+                let asked = world.send(&[PULL], request, Body::empty()).await.expect(200);
+                assert_eq!((&asked.headers, asked.body()), (&plain.headers, plain.body()));
+                assert_eq!(asked.header("oci-namespace"), "");
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 
 #[rstest]
 #[case(RepositoryError::NameUnknown { repository: "ann/app".parse().unwrap() }, 404, "NAME_UNKNOWN")]
+#[case(RepositoryError::Unavailable { attempted: "storing".into() }, 503, "UNAVAILABLE")]
 #[case(RepositoryError::NoSpace { attempted: "storing".into() }, 503, "UNAVAILABLE")]
 #[case(RepositoryError::Conflict { attempted: "storing".into() }, 503, "UNAVAILABLE")]
 #[case(RepositoryError::Damaged { what: "key of secret shape".to_owned() }, 500, "UNKNOWN")]
@@ -52,6 +53,7 @@ async fn an_error_of_uploads_has_its_code(
     world.uploads.faults.add("start", When::Before, error);
     let answer = world.send(&[PUSH], post("/v2/ann/app/blobs/uploads/"), Body::empty()).await;
     let answer = answer.expect_error(status, code);
+    assert_eq!(status == 503, !answer.header("retry-after").is_empty());
     assert!(!answer.json().to_string().contains("secret shape"));
 }
 
@@ -64,7 +66,9 @@ async fn an_error_of_blobs_has_its_code(#[case] error: BlobError, #[case] status
     let world = World::new();
     let location = world.open_upload(b"").await;
     world.blobs.faults.add("append", When::Before, error);
-    let _ = world.send(&[PUSH], on(http::Method::PATCH, &location), "x").await.expect_error(status, code);
+    let answer = world.send(&[PUSH], on(http::Method::PATCH, &location), "x").await;
+    let answer = answer.expect_error(status, code);
+    assert_eq!(status == 503, !answer.header("retry-after").is_empty());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod access;
 mod blobs;
 mod errors;
+mod history;
 mod lists;
 mod manifests;
 mod referrers;

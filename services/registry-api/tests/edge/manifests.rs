@@ -13,6 +13,7 @@ use crate::{
 };
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+const FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
 const TAGGED: &str = "/v2/ann/app/manifests/v1";
 
 fn manifest() -> Value {
@@ -110,6 +111,57 @@ async fn a_manifest_with_a_subject_is_told_so() {
     body["subject"] = json!({ "mediaType": OCI, "digest": subject, "size": 1 });
     let answer = push(&world, TAGGED, &body.to_string()).await.expect(201);
     assert_eq!(answer.header("oci-subject"), subject.to_string());
+}
+
+/// distribution-spec, Warnings: `299 - "text"`, and no date.
+#[tokio::test]
+async fn who_pushes_layers_that_are_elsewhere_is_told_which() {
+    let world = World::new();
+    let here = world.blob(b"a layer that was brought all the same");
+    let elsewhere = Digest::of_sha256(b"elsewhere");
+    let foreign = |digest| json!({ "mediaType": FOREIGN, "digest": digest, "size": 1 });
+    let mut body = manifest();
+    body["layers"] = json!([foreign(&here), foreign(&elsewhere), foreign(&elsewhere)]);
+
+    let answer = push(&world, TAGGED, &body.to_string()).await.expect(201);
+    let expected = format!(
+        "299 - \"layer {elsewhere} is not distributable and is not kept here: pulls will need its own source\""
+    );
+    assert_eq!(answer.headers.get_all("warning").iter().collect::<Vec<_>>(), [expected.as_str()]);
+    assert_eq!(answer.calls, ["put_manifest", "blob", "blob"]);
+}
+
+#[tokio::test]
+async fn very_many_layers_that_are_elsewhere_are_not_all_looked_for() {
+    let world = World::new();
+    let layer = |number: u32| json!({ "mediaType": FOREIGN, "digest": Digest::of_sha256(&number.to_le_bytes()), "size": 1 });
+    let mut body = manifest();
+    body["layers"] = (0..1_000).map(layer).collect();
+
+    let answer = push(&world, TAGGED, &body.to_string()).await.expect(201);
+    assert_eq!(answer.headers.get_all("warning").iter().count(), 8);
+    assert_eq!(answer.calls.len(), 1 + 8);
+}
+
+/// distribution-spec, Referrers Tag Schema.
+#[rstest]
+#[case("sha256-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", true)]
+#[case("sha512-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", true)]
+#[case("sha256-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881.sig", false)]
+#[case("sha256-2d711642", false)]
+#[case("v1-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", false)]
+#[case("v1", false)]
+#[tokio::test]
+async fn who_pushes_a_list_of_referrers_is_told_that_there_is_one(#[case] tag: &str, #[case] told: bool) {
+    let world = World::new();
+    let body = manifest().to_string();
+    let by_digest = format!("/v2/ann/app/manifests/{}?tag=v0&tag={tag}", Digest::of_sha256(body.as_bytes()));
+    for path in [format!("/v2/ann/app/manifests/{tag}"), by_digest] {
+        let answer = push(&world, &path, &body).await.expect(201);
+        assert_eq!(answer.header("warning").contains("lists referrers itself"), told);
+        assert_eq!(answer.headers.contains_key("warning"), told);
+        assert_eq!(answer.calls, ["put_manifest"]);
+    }
 }
 
 #[rstest]

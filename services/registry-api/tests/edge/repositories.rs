@@ -10,8 +10,8 @@ use proto::{
     metadata::{
         Actor, More, Page, PageRequest, Repositories, RepositoryError, Visibility,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, Viewer,
-            WantedReferrers,
+            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory, Viewer,
+            WantedHistory, WantedReferrers, WantedRepositories,
         },
     },
 };
@@ -28,6 +28,9 @@ pub(crate) struct FakeRepositories {
     pub(crate) tags: Mutex<Vec<Tag>>,
     pub(crate) expected: Mutex<Vec<Expected>>,
     pub(crate) referrers: Mutex<Option<Referrers>>,
+    pub(crate) history: Mutex<Option<TagHistory>>,
+    pub(crate) wanted_histories: Mutex<Vec<WantedHistory>>,
+    pub(crate) wanted_repositories: Mutex<Vec<WantedRepositories>>,
     pub(crate) wanted_referrers: Mutex<Vec<WantedReferrers>>,
 }
 
@@ -124,20 +127,30 @@ impl Repositories for FakeRepositories {
         Ok(page_of(&self.tags.lock().unwrap(), page))
     }
 
+    async fn tag_history(&self, wanted: &WantedHistory) -> Result<TagHistory, RepositoryError> {
+        self.calls.note("tag_history");
+        self.faults.check("tag_history", When::Before)?;
+        self.wanted_histories.lock().unwrap().push(wanted.clone());
+        let history = self.history.lock().unwrap().clone();
+        Ok(history.unwrap_or(TagHistory { entries: Vec::new(), next: None }))
+    }
+
     async fn repositories(
         &self,
-        viewer: Viewer,
-        page: &PageRequest<RepositoryName>,
+        wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
         self.calls.note("repositories");
-        assert_eq!(viewer, Viewer::Administrator);
+        self.wanted_repositories.lock().unwrap().push(wanted.clone());
         let entry = |name| RepositoryEntry {
             name,
             visibility: Visibility::Private,
             updated: Timestamp::UNIX_EPOCH,
             size_bytes: 0,
         };
-        let Page { entries, more } = page_of(&self.names.lock().unwrap(), page);
+        let mut names = self.names.lock().unwrap().clone();
+        names.retain(|name| wanted.viewer == Viewer::Administrator || wanted.also.contains(name));
+        names.retain(|name| wanted.under.as_ref().is_none_or(|under| under.covers(name)));
+        let Page { entries, more } = page_of(&names, &wanted.page);
         Ok(Page { entries: entries.into_iter().map(entry).collect(), more })
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Method;
 use rstest::rstest;
 
-use crate::world::{World, get, on, post};
+use crate::world::{PULL, World, get, on, post};
 
 const DIGEST: &str = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 const SESSION: &str = "3b241101-e2bb-4255-8caf-4136c566a962";
@@ -15,6 +15,11 @@ const SESSION: &str = "3b241101-e2bb-4255-8caf-4136c566a962";
 #[case("GET", "/v2", "")]
 #[case("GET", "/v2/_catalog", "registry:catalog:*")]
 #[case("GET", "/v2/ann/app/tags/list", "repository:ann/app:pull")]
+#[case("GET", "/v2/_oci/ext/discover", "")]
+#[case("GET", "/v2/ann/app/_oci/ext/discover", "repository:ann/app:pull")]
+#[case("GET", "/v2/_oci/repositories", "")]
+#[case("GET", "/v2/ann/_oci/repositories", "")]
+#[case("GET", "/v2/ann/app/_oci/tag-history/v1", "repository:ann/app:pull")]
 #[case("GET", "/v2/ann/app/blobs/DIGEST", "repository:ann/app:pull")]
 #[case("HEAD", "/v2/ann/app/blobs/DIGEST", "repository:ann/app:pull")]
 #[case("GET", "/v2/ann/app/manifests/v1", "repository:ann/app:pull")]
@@ -52,6 +57,9 @@ async fn nobody_in_particular_is_told_which_token_to_get(
 #[case("POST", "/v2/", "GET, HEAD")]
 #[case("POST", "/v2/ann/app/blobs/DIGEST", "GET, HEAD, DELETE")]
 #[case("PUT", "/v2/ann/app/tags/list", "GET, HEAD")]
+#[case("PUT", "/v2/_oci/ext/discover", "GET, HEAD")]
+#[case("POST", "/v2/ann/_oci/repositories", "GET, HEAD")]
+#[case("DELETE", "/v2/ann/app/_oci/tag-history/v1", "GET, HEAD")]
 #[case("GET", "/v2/ann/app/blobs/uploads/", "POST")]
 #[case("POST", "/v2/ann/app/manifests/v1", "GET, HEAD, PUT, DELETE")]
 #[case("POST", "/v2/ann/app/blobs/uploads/SESSION", "GET, HEAD, PATCH, PUT, DELETE")]
@@ -76,6 +84,11 @@ async fn what_is_not_possible_names_what_is(#[case] method: &str, #[case] path: 
 #[case("/v2/Ann/app/tags/list", 400, "NAME_INVALID")]
 #[case("/v2/ann/app/blobs/sha256:abc", 400, "DIGEST_INVALID")]
 #[case("/v2/ann/app/manifests/-tag", 400, "TAG_INVALID")]
+#[case("/v2/ann/app/_oci/tag-history/-tag", 400, "TAG_INVALID")]
+#[case("/v2/Ann/_oci/ext/discover", 400, "NAME_INVALID")]
+#[case("/v2/_oci/ext/nothing", 404, "UNSUPPORTED")]
+#[case("/v2/Ann/_oci/repositories", 400, "NAME_INVALID")]
+#[case("/v2/_oci/tag-history/v1", 404, "UNSUPPORTED")]
 #[case("/v2/ann/app/manifests/md5:abc", 400, "DIGEST_INVALID")]
 #[case("/v2/ann/app/blobs/uploads/17", 404, "BLOB_UPLOAD_UNKNOWN")]
 #[tokio::test]
@@ -91,6 +104,44 @@ async fn the_base_answers_a_token_with_an_empty_object() {
     let world = World::new();
     let answer = world.send(&[], get("/v2/"), Body::empty()).await.expect(200);
     assert_eq!(answer.json(), serde_json::json!({}));
+}
+
+/// distribution-spec, `extensions/_oci.md`: name, url and endpoints are required of each extension.
+#[tokio::test]
+async fn the_extensions_that_are_served_are_discovered_and_no_others() {
+    let world = World::new();
+    let mut found = Vec::new();
+    for path in ["/v2/_oci/ext/discover", "/v2/ann/app/_oci/ext/discover"] {
+        let answer = world.send(&[PULL], get(path), Body::empty()).await.expect(200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(answer.calls.is_empty(), "{:?}", answer.calls);
+        for extension in answer.json()["extensions"].as_array().unwrap() {
+            assert!(extension["url"].as_str().unwrap().starts_with("https://"), "{extension}");
+            assert!(!extension["description"].as_str().unwrap().is_empty(), "{extension}");
+            let endpoints = extension["endpoints"].as_array().unwrap().clone();
+            let named = |path: serde_json::Value| {
+                format!("{} {}", extension["name"].as_str().unwrap(), path.as_str().unwrap())
+            };
+            found.extend(endpoints.into_iter().map(named));
+        }
+    }
+    assert_eq!(
+        found,
+        [
+            "_oci /v2/_oci/ext/discover",
+            "_oci /v2/_oci/repositories",
+            "_catalog /v2/_catalog",
+            "_oci /v2/ann/app/_oci/ext/discover",
+            "_oci /v2/ann/app/_oci/tag-history/<tag>",
+            "_oci /v2/ann/app/_oci/repositories",
+        ]
+    );
+
+    for endpoint in found {
+        let (_, path) = endpoint.split_once(' ').unwrap();
+        let scopes = [PULL, "registry:catalog:*"];
+        let _ = world.send(&scopes, get(&path.replace("<tag>", "v1")), Body::empty()).await.expect(200);
+    }
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@
 
 use super::{all_tags, index, tag, with_image};
 use crate::metadata::{
-    More, PageRequest, RepositoryError, Visibility,
+    More, Page, PageRequest, RepositoryError, Visibility,
     accounts::Role,
-    repositories::Viewer,
+    repositories::{RepositoryEntry, Viewer, WantedRepositories},
     uploads::suite::world::{World, now, repository},
 };
 
@@ -21,6 +21,8 @@ pub(super) async fn run(world: &World) {
     the_list_of_repositories_comes_in_pages(world).await;
     an_entry_counts_each_blob_once(world).await;
     private_repositories_are_invisible_to_outsiders(world).await;
+    outsiders_see_what_they_may_see_besides(world).await;
+    a_path_covers_itself_and_what_is_under_it(world).await;
 }
 
 async fn tags_come_in_pages_without_gap_or_overlap(world: &World) {
@@ -44,10 +46,14 @@ async fn tags_come_in_pages_without_gap_or_overlap(world: &World) {
     assert_eq!(refused, RepositoryError::NameUnknown { repository: nowhere });
 }
 
+async fn listing(world: &World, wanted: &WantedRepositories) -> Page<RepositoryEntry> {
+    world.repositories.repositories(wanted).await.unwrap()
+}
+
 async fn listed(world: &World, viewer: Viewer, limit: usize) -> Vec<String> {
     let (mut names, mut after) = (Vec::new(), None);
     loop {
-        let page = world.repositories.repositories(viewer, &PageRequest { after, limit }).await.unwrap();
+        let page = listing(world, &WantedRepositories::all(viewer, PageRequest { after, limit })).await;
         assert!(page.entries.len() <= limit);
         names.extend(page.entries.iter().map(|entry| entry.name.to_string()));
         after = page.entries.last().map(|entry| entry.name.clone());
@@ -81,7 +87,7 @@ async fn an_entry_counts_each_blob_once(world: &World) {
     }
 
     let request = PageRequest { after: Some(repository("re-size/ap")), limit: 1 };
-    let page = world.repositories.repositories(Viewer::Administrator, &request).await.unwrap();
+    let page = listing(world, &WantedRepositories::all(Viewer::Administrator, request)).await;
     let [entry] = page.entries.as_slice() else { panic!("{page:?}") };
     assert_eq!((&entry.name, entry.visibility), (&name, Visibility::Private));
     assert_eq!((entry.size_bytes, entry.updated), (15, now(world)));
@@ -92,4 +98,47 @@ async fn private_repositories_are_invisible_to_outsiders(world: &World) {
 
     assert!(listed(world, Viewer::Administrator, 1_000).await.contains(&name.to_string()));
     assert_eq!(listed(world, Viewer::Outsider, 1_000).await, [""; 0]);
+}
+
+async fn outsiders_see_what_they_may_see_besides(world: &World) {
+    let (_, name, _, _) = with_image(world, "re-besides", &["v1"]).await;
+    let (_, other, _, _) = with_image(world, "re-besides-2", &["v1"]).await;
+    let nowhere = repository("re-besides/nowhere");
+
+    let page = PageRequest { after: None, limit: 1_000 };
+    let also = vec![nowhere, name.clone(), name.clone()];
+    let mut wanted = WantedRepositories { also, ..WantedRepositories::all(Viewer::Outsider, page) };
+    assert_eq!(names(&listing(world, &wanted).await), [name.as_str()]);
+
+    wanted.under = Some(other.namespace().as_str().parse().unwrap());
+    assert_eq!(names(&listing(world, &wanted).await), [""; 0]);
+    wanted.also.push(other.clone());
+    assert_eq!(names(&listing(world, &wanted).await), [other.as_str()]);
+    wanted.page.after = Some(other);
+    assert_eq!(names(&listing(world, &wanted).await), [""; 0]);
+}
+
+fn names(page: &Page<RepositoryEntry>) -> Vec<&str> {
+    assert_eq!(page.more, More::No);
+    page.entries.iter().map(|entry| entry.name.as_str()).collect()
+}
+
+async fn a_path_covers_itself_and_what_is_under_it(world: &World) {
+    let actor = world.user("re-under", Role::User).await;
+    for name in ["re-under/a", "re-under/a-b", "re-under/a/b", "re-under/a/b/c", "re-under/a0", "re-under/b"]
+    {
+        world.push_blob(&repository(name), name, &actor).await;
+    }
+    for (under, expected) in [
+        ("re-under/a", ["re-under/a", "re-under/a/b", "re-under/a/b/c"].as_slice()),
+        ("re-under/a/b", &["re-under/a/b", "re-under/a/b/c"]),
+        ("re-under/b", &["re-under/b"]),
+        ("re-under/a/b/c/d", &[]),
+        ("re-unde", &[]),
+    ] {
+        let page = PageRequest { after: None, limit: 1_000 };
+        let all = WantedRepositories::all(Viewer::Administrator, page);
+        let wanted = WantedRepositories { under: Some(under.parse().unwrap()), ..all };
+        assert_eq!(names(&listing(world, &wanted).await), expected, "under {under}");
+    }
 }
