@@ -278,7 +278,11 @@ impl Committer {
         failpoint::hit("metadata.commit.before");
         transaction.commit()?;
         drop(slot);
-        self.committed(relaxed, batch, &outcomes)?;
+        if relaxed {
+            self.note(batch, &outcomes)?;
+        } else if !self.journal.is_empty() {
+            self.journal.superseded();
+        }
         failpoint::hit("metadata.commit.after");
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.counters.commits.fetch_add(applied(&outcomes), Ordering::Relaxed);
@@ -286,13 +290,8 @@ impl Committer {
         Ok(outcomes)
     }
 
-    fn committed(&mut self, relaxed: bool, batch: &[Pending], outcomes: &[Outcome]) -> Result<(), Failure> {
-        if !relaxed {
-            if !self.journal.is_empty() {
-                self.journal.superseded();
-            }
-            return Ok(());
-        }
+    /// Writes to the journal what was committed and not synced.
+    fn note(&mut self, batch: &[Pending], outcomes: &[Outcome]) -> Result<(), Failure> {
         let done = batch.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok());
         let changes = done.flat_map(|(pending, _)| &pending.commit.mutations);
         if let Err(error) = self.journal.append(changes) {
