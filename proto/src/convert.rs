@@ -15,6 +15,7 @@ mod history;
 pub(crate) mod reclaim;
 mod referrers;
 pub(crate) mod repositories;
+mod rules;
 pub(crate) mod uploads;
 
 /// A domain type, and the message or field that carries it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use accounts::{AccountError, Accounts};
 pub use reclaim::{Reclaim, ReclaimError};
 pub use repositories::{Repositories, RepositoryError};
+pub use rules::Rules;
 pub use uploads::{UploadError, Uploads};
 
 use crate::auth::Subject;
@@ -15,6 +16,7 @@ use crate::auth::Subject;
 pub mod accounts;
 pub mod reclaim;
 pub mod repositories;
+pub mod rules;
 pub mod uploads;
 
 /// On whose behalf, through what and from where something is written.

@@ -141,6 +141,7 @@ impl Failure for RepositoryError {
             Self::ReferencesMissing { .. }
             | Self::StillNeeded { .. }
             | Self::TagUnexpected { .. }
+            | Self::TagImmutable { .. }
             | Self::BlobNeeded { .. }
             | Self::BlobRestorable { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,

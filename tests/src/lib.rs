@@ -7,6 +7,7 @@ pub mod grpcurl;
 pub mod hub;
 pub mod image;
 pub mod nginx;
+mod operator;
 pub mod podman;
 pub mod process;
 pub mod raw;

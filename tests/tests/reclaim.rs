@@ -14,7 +14,6 @@ use tests::{
     hub::{Hub, Options, Reclaim, binary},
     image,
     raw::{Answer, Raw},
-    service::Service,
 };
 
 const BOTH: [Topology; 2] = [Topology::OneProcess, Topology::FiveServices];
@@ -51,23 +50,6 @@ fn files(hub: &Hub, directory: &str) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// Asks a hub as its operator.
-fn operator(hub: &Hub, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(binary("bucket"));
-    command.args(arguments);
-    if hub.topology() == Topology::OneProcess {
-        command.arg("--data").arg(hub.data());
-    } else {
-        let token = hub.data().join("token");
-        fs::write(&token, Service::token()).unwrap();
-        let metadata = format!("http://{}", Service::Metadata.listens_at());
-        command.args(["--metadata", &metadata, "--service-token-file"]).arg(token);
-    }
-    let output = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
 #[tokio::test]
@@ -132,28 +114,28 @@ async fn an_operator_sees_why_and_how_much_and_brings_back_what_was_deleted() {
         let digest = image::digest(&layer).to_string();
         raw.push_blob("team/app", &image::noise(5, 2 << 20)).await;
 
-        let why = operator(&hub, &["why", &digest]).unwrap();
+        let why = hub.operator(&["why", &digest]).unwrap();
         assert!(why.contains(&format!("team/app\n  v1 → {manifest} → {digest}")), "{why}");
         assert!(why.starts_with(&format!("{digest}: 292.9 KiB in store disk")), "{why}");
 
         let _ = delete(&raw, "team/app", &format!("manifests/{manifest}")).await.expect(202);
-        let why = operator(&hub, &["why", &digest]).unwrap();
+        let why = hub.operator(&["why", &digest]).unwrap();
         assert!(why.contains("deleted, can be restored until"), "{why}");
-        let survey = operator(&hub, &["reclaim", "--dry-run"]).unwrap();
+        let survey = hub.operator(&["reclaim", "--dry-run"]).unwrap();
         let line: Vec<&str> =
             survey.lines().find(|line| line.starts_with("team/app")).unwrap().split_whitespace().collect();
         assert_eq!(line, ["team/app", "0", "B", "2.0", "MiB", "293.0", "KiB", "0", "B"], "{survey}");
 
-        let restored = operator(&hub, &["restore", "team/app:v1"]).unwrap();
+        let restored = hub.operator(&["restore", "team/app:v1"]).unwrap();
         assert_eq!(restored, format!("team/app:v1 names {manifest} again\n"));
         assert_eq!(
             raw.manifest("team/app", "v1").await.expect(200).header("docker-content-digest"),
             manifest
         );
 
-        let nothing = operator(&hub, &["restore", "team/app:v9"]).unwrap_err();
+        let nothing = hub.operator(&["restore", "team/app:v9"]).unwrap_err();
         assert!(nothing.contains("there is nothing to restore for v9 in team/app"), "{nothing}");
-        let reclaimed = operator(&hub, &["reclaim"]).unwrap();
+        let reclaimed = hub.operator(&["reclaim"]).unwrap();
         assert!(reclaimed.contains("0 unused links"), "{reclaimed}");
     }
 }

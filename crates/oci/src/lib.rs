@@ -14,6 +14,7 @@ mod manifest;
 mod media_type;
 mod name;
 mod page;
+mod pattern;
 mod range;
 mod reference;
 mod repository_id;
@@ -32,6 +33,7 @@ pub use manifest::{MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, ManifestError, ManifestF
 pub use media_type::{ManifestKind, MediaType, MediaTypeError};
 pub use name::{AccountName, NameError, Namespace, NamespacePath, RepositoryName};
 pub use page::{PageSize, PageSizeError};
+pub use pattern::{TagPattern, TagPatternError};
 pub use range::{ByteRange, ContentRange, ContentRangeError, Span, Unsatisfiable};
 pub use reference::{Reference, ReferenceError, Tag, TagError};
 pub use repository_id::RepositoryId;

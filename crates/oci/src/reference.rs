@@ -33,9 +33,21 @@ impl Tag {
         let Some((algorithm, hex)) = self.0.split_once('-') else {
             return false;
         };
-        let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        algorithm.parse::<Algorithm>().is_ok() && hex.len() == 64 && digits
+        algorithm.parse::<Algorithm>().is_ok() && hex.len() == 64 && hex.bytes().all(is_hex)
     }
+
+    /// Whether it is such a tag, or one that signers derive from it (`sha256-….sig`): it belongs to a manifest, and
+    /// clients write it anew whenever something refers to that.
+    pub fn is_of_a_manifest(&self) -> bool {
+        let Some((algorithm, rest)) = self.0.split_once('-') else {
+            return false;
+        };
+        algorithm.parse::<Algorithm>().is_ok() && rest.len() >= 64 && rest.bytes().take(64).all(is_hex)
+    }
+}
+
+const fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 impl FromStr for Tag {

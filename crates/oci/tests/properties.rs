@@ -10,6 +10,8 @@ mod grammar;
 mod manifest;
 #[path = "properties/path.rs"]
 mod path;
+#[path = "properties/pattern.rs"]
+mod pattern;
 #[path = "properties/range.rs"]
 mod range;
 #[path = "properties/scope.rs"]
@@ -57,6 +59,11 @@ fn ranges() -> impl Strategy<Value = Vec<u8>> {
 fn scopes() -> impl Strategy<Value = Vec<u8>> {
     let actions = "(pull|push|delete|\\*|fly)?(,(pull|push|delete|\\*)){0,2}";
     texts(&format!("((repository(\\(plugin\\))?:(a/b|c|x)|registry:catalog):{actions} ?){{1,4}}"))
+}
+
+/// Few letters, so that many match.
+fn patterns() -> impl Strategy<Value = Vec<u8>> {
+    texts("[ab.*?-]{0,12}\0[ab.-]{1,12}")
 }
 
 /// JSON with the fields of a manifest, some of them twice, some misspelt.
@@ -108,6 +115,11 @@ proptest! {
     #[test]
     fn paths_are_those_of_the_grammar_and_are_read_as_they_are_printed(input in near(paths())) {
         path::check(&input);
+    }
+
+    #[test]
+    fn patterns_match_what_the_plainest_matcher_matches(input in near(patterns())) {
+        pattern::check(&input);
     }
 
     #[test]

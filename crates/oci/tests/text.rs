@@ -5,7 +5,7 @@
 use oci::{
     AccountName, Algorithm, Code, ContentId, ContentRange, ContentRangeError, Digest, DigestError,
     Generation, Locator, ManifestKind, MediaType, NameError, Namespace, PageSize, Reference, RepositoryId,
-    RepositoryName, SessionId, Sign, StoreName, Tag,
+    RepositoryName, SessionId, Sign, StoreName, Tag, TagPattern, TagPatternError,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -225,6 +225,50 @@ fn tags_follow_the_grammar(#[case] text: &str, #[case] good: bool) {
 fn a_tag_has_at_most_128_characters() {
     assert!("a".repeat(128).parse::<Tag>().is_ok());
     assert!("a".repeat(129).parse::<Tag>().is_err());
+}
+
+#[rstest]
+#[case("*", "v1.0", true)]
+#[case("v*", "v1.0", true)]
+#[case("v*", "rev1", false)]
+#[case("*-rc*", "v1-rc2", true)]
+#[case("*-rc*", "v1-RC2", false)]
+#[case("v?.*.0", "v1.22.0", true)]
+#[case("v?.*.0", "v10.22.0", false)]
+#[case("a*b*c", "a-bc-b-c", true)]
+#[case("1.2", "1x2", false)]
+fn a_pattern_is_about_whole_tags(#[case] pattern: &str, #[case] tag: &str, #[case] matches: bool) {
+    let (pattern, tag): (TagPattern, Tag) = (pattern.parse().unwrap(), tag.parse().unwrap());
+    assert_eq!(pattern.matches(&tag), matches);
+}
+
+#[test]
+fn a_pattern_that_no_tag_can_match_is_refused_by_the_character() {
+    assert_eq!("".parse::<TagPattern>(), Err(TagPatternError::Empty));
+    assert_eq!("*".repeat(129).parse::<TagPattern>(), Err(TagPatternError::TooLong { found: 129 }));
+    for (pattern, wrong) in [("^v.*$", '^'), ("v{1,2}", '{'), ("v[0-9]", '['), ("a/b", '/'), ("ä", 'ä')] {
+        let refused = pattern.parse::<TagPattern>().unwrap_err();
+        assert!(matches!(refused, TagPatternError::NeverMatches { character, .. } if character == wrong));
+    }
+}
+
+#[test]
+fn the_worst_pattern_is_no_work() {
+    let pattern: TagPattern = "*a".repeat(64).parse().unwrap();
+    let tag: Tag = "a".repeat(127).parse().unwrap();
+    assert!(pattern.matches(&tag));
+    assert!(!pattern.matches(&format!("{}b", "a".repeat(127)).parse().unwrap()));
+}
+
+#[test]
+fn a_tag_that_belongs_to_a_manifest_is_known_by_its_form() {
+    let subject: Digest = SHA256.parse().unwrap();
+    let tag = Tag::of_referrers(&subject);
+    let signature: Tag = format!("{tag}.sig").parse().unwrap();
+    assert!(tag.is_of_a_manifest() && signature.is_of_a_manifest());
+    for other in ["v1", "sha256-1234", "latest"] {
+        assert!(!other.parse::<Tag>().unwrap().is_of_a_manifest(), "{other}");
+    }
 }
 
 #[test]

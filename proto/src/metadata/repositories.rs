@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag};
+use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag, TagPattern};
 use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
@@ -72,13 +72,13 @@ pub trait Repositories: Send + Sync + 'static {
     /// Stores a manifest and moves tags to it: all or nothing, durable when it returns. Repeating it is no error.
     ///
     /// # Errors
-    /// `ReferencesMissing` names what is not here; `TagUnexpected`; `NamespaceUnknown`; `Conflict`; `Unavailable`.
+    /// `ReferencesMissing` names what is not here; `TagUnexpected`; `TagImmutable`; `NamespaceUnknown`; `Conflict`; `Unavailable`.
     async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError>;
 
     /// Removes a tag, if it is as `expected`, or a manifest with all tags that name it, whatever is expected.
     ///
     /// # Errors
-    /// `ManifestUnknown`; `TagUnexpected`; `StillNeeded` by an index; `NameUnknown`; `Conflict`; `Unavailable`.
+    /// `ManifestUnknown`; `TagUnexpected`; `TagImmutable`; `StillNeeded` by an index; `NameUnknown`; `Conflict`; `Unavailable`.
     async fn delete_manifest(
         &self,
         repository: &RepositoryName,
@@ -91,7 +91,7 @@ pub trait Repositories: Send + Sync + 'static {
     /// that is possible is configured.
     ///
     /// # Errors
-    /// `NothingToRestore`; `NameUnknown`; `Conflict`; `Unavailable`.
+    /// `NothingToRestore`; `TagImmutable`; `NameUnknown`; `Conflict`; `Unavailable`.
     async fn restore(&self, restore: &Restore, actor: &Actor) -> Result<Digest, RepositoryError>;
 
     /// What refers to a manifest, which need not be there itself.
@@ -334,6 +334,16 @@ pub enum RepositoryError {
         tag: Tag,
         /// What it names.
         current: Option<Digest>,
+    },
+    /// A rule of the repository or its namespace says that this tag neither moves nor goes: push under another one.
+    #[error("tag {tag} names {current}, and is immutable by the rule for {rule}")]
+    TagImmutable {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        current: Digest,
+        /// The pattern of the rule.
+        rule: TagPattern,
     },
     /// A manifest of the repository names this blob: delete that first.
     #[error("blob {digest} is part of manifest {manifest}")]

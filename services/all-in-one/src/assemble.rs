@@ -8,8 +8,12 @@ use std::{
 
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
-use proto::metadata::{Accounts, Reclaim, Repositories};
-use service_kit::{clock, process::Process, random};
+use proto::metadata::{Accounts, Reclaim, Repositories, Rules};
+use service_kit::{
+    clock::{self, Clock},
+    process::Process,
+    random::{self, Random},
+};
 
 use crate::{
     config::Settings,
@@ -26,6 +30,8 @@ pub struct Hub {
     pub accounts: Arc<dyn Accounts>,
     /// For operators.
     pub reclaim: Arc<dyn Reclaim>,
+    /// The rules for tags.
+    pub rules: Arc<dyn Rules>,
     /// For operators.
     pub repositories: Arc<dyn Repositories>,
 }
@@ -73,14 +79,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     let (clock, random) = (clock::system(), random::system());
     let secrets = Secrets::in_directory(data, random.as_ref())?;
 
-    let metadata_config = metadata::config::Config {
-        new_repositories: settings.new_repositories,
-        reclaim: settings.reclaim,
-        ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
-    };
-    let keyspace = Arc::new(Embedded::open(&metadata_config.engine())?);
-    let metadata =
-        Arc::new(metadata::Service::found(keyspace, &metadata_config, clock.clone(), random.clone()).await?);
+    let metadata = found_metadata(settings, data, &secrets, (clock.clone(), random.clone())).await?;
 
     let blob_config = blob::config::Config {
         directory: data.join("blobs"),
@@ -118,7 +117,29 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     };
     let router = registry_api::router(services, &settings.registry, &edge)
         .fallback_service(ui::router(pages, settings.ui.clone()));
-    Ok(Hub { router, auth, accounts: metadata.clone(), reclaim: metadata.clone(), repositories: metadata })
+    Ok(Hub {
+        router,
+        auth,
+        accounts: metadata.clone(),
+        reclaim: metadata.clone(),
+        rules: metadata.clone(),
+        repositories: metadata,
+    })
+}
+
+async fn found_metadata(
+    settings: &Settings,
+    data: &Path,
+    secrets: &Secrets,
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+) -> Result<Arc<metadata::Service>, AssembleError> {
+    let config = metadata::config::Config {
+        new_repositories: settings.new_repositories,
+        reclaim: settings.reclaim,
+        ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
+    };
+    let keyspace = Arc::new(Embedded::open(&config.engine())?);
+    Ok(Arc::new(metadata::Service::found(keyspace, &config, clock, random).await?))
 }
 
 fn make_private(data: &Path) -> Result<(), AssembleError> {

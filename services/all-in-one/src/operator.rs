@@ -15,6 +15,7 @@ use proto::{
         Actor, ReclaimError, RepositoryError, Via,
         reclaim::{self, ReclaimClient},
         repositories::{self, RepositoriesClient},
+        rules::RulesClient,
     },
 };
 use service_kit::{
@@ -32,6 +33,7 @@ use crate::{
 
 mod reclaiming;
 mod restore;
+mod rules;
 mod sizes;
 mod why;
 
@@ -52,6 +54,8 @@ pub enum Command {
     Why(why::Why),
     /// Brings back a deleted manifest, or what a tag named before it changed last.
     Restore(restore::Restore),
+    /// Shows or makes rules for tags, of a namespace or a repository.
+    Rules(rules::Rules),
 }
 
 /// Which hub is asked.
@@ -101,6 +105,9 @@ pub enum OperatorError {
     /// Metadata did not do it.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The rules cannot be read.
+    #[error(transparent)]
+    RulesFile(#[from] rules::FileError),
     /// What is said cannot be written.
     #[error("writing the answer: {0}")]
     Output(#[from] io::Error),
@@ -111,6 +118,7 @@ pub enum OperatorError {
 struct Operator {
     reclaim: ReclaimClient,
     repositories: RepositoriesClient,
+    rules: RulesClient,
 }
 
 impl Command {
@@ -123,6 +131,7 @@ impl Command {
             Self::Reclaim(reclaim) => reclaim.run(&Operator::of(&reclaim.which)?, out).await,
             Self::Why(why) => why.run(&Operator::of(&why.which)?, out).await,
             Self::Restore(restore) => restore.run(&Operator::of(&restore.which)?, out).await,
+            Self::Rules(rules) => rules.run(&Operator::of(rules.which())?, out).await,
         }
     }
 }
@@ -140,7 +149,8 @@ impl Operator {
 
         let channel = grpc::connect(&config)?;
         let repositories = RepositoriesClient::new(channel.clone(), DEADLINE);
-        Ok(Self { reclaim: ReclaimClient::new(channel, DEADLINE), repositories })
+        let rules = RulesClient::new(channel.clone(), DEADLINE);
+        Ok(Self { rules, reclaim: ReclaimClient::new(channel, DEADLINE), repositories })
     }
 
     /// On whose behalf things are written: of nobody in particular who may use the socket or the token.
@@ -179,6 +189,7 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     };
     let routes = reclaim::server::add_to(Routes::default(), hub.reclaim.clone());
     let routes = repositories::server::add_to(routes, hub.repositories.clone());
+    let routes = proto::metadata::rules::server::add_to(routes, hub.rules.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

@@ -11,6 +11,7 @@ use crate::{
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Direction, Error, Mutation, RANGE_LIMIT, Record},
     placement::{Placement, Target, belongs},
+    rules::RulesBefore,
     step,
     tags::TagBefore,
     trash,
@@ -35,10 +36,14 @@ impl Service {
             if here && tags.iter().all(|tag| tag.digest.is_none()) {
                 return Err(unknown(repository, Reference::Tag(tag.clone())));
             }
-            if let Some(refused) = TagBefore::unexpected(&tags, expected).filter(|_| here) {
+            let rules = self.rules_before(place, repository).await?;
+            let refused = TagBefore::unexpected(&tags, expected).or_else(|| rules.forbidden(&tags, None));
+            if let Some(refused) = refused.filter(|_| here) {
                 return Err(refused);
             }
-            if here && self.remove_tags(repository, place, &tags, actor).await? == Outcome::Committed {
+            if here
+                && self.remove_tags(repository, place, (&tags, &rules), actor).await? == Outcome::Committed
+            {
                 return Ok(());
             }
             self.forget(repository);
@@ -89,9 +94,13 @@ impl Service {
         let parents = self.deleted_parents(id, digest).await?;
 
         let tags = self.tags_of(id, digest).await?;
+        let rules = self.rules_before(place, repository).await?;
+        if let Some(refused) = rules.forbidden(&tags, None) {
+            return Err(refused);
+        }
         // More than fit into one commit go first; the last commit removes the rest together with the manifest.
         if let Some(some) = tags.get(..TAGS_AT_ONCE).filter(|some| some.len() < tags.len()) {
-            let outcome = self.remove_tags(repository, place, some, actor).await?;
+            let outcome = self.remove_tags(repository, place, (some, &rules), actor).await?;
             return Ok(if outcome == Outcome::Committed {
                 Progress::SomeTagsRemoved
             } else {
@@ -102,7 +111,15 @@ impl Service {
         let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
         let told = self.told(id, rev, actor, &events(Some(digest), &tags)).await?;
         let target = Target::Existing(place);
-        let removal = Removal { repository, target, digest, record: &record, tags: &tags, parents: &parents };
+        let removal = Removal {
+            repository,
+            target,
+            digest,
+            record: &record,
+            tags: &tags,
+            parents: &parents,
+            rules: &rules,
+        };
         let commit = self.removing(&removal, told)?;
         Ok(match self.commit(step!("delete_manifest"), commit).await? {
             Outcome::Committed => Progress::Done,
@@ -111,7 +128,7 @@ impl Service {
     }
 
     fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
-        let Removal { repository, target, digest, record, tags, parents } = removal;
+        let Removal { repository, target, digest, record, tags, parents, rules } = removal;
         let (id, now) = (target.id(), self.now());
         let key = keys::manifest(id, digest);
         let named =
@@ -129,6 +146,7 @@ impl Service {
             .when(named(tags.len()))
             .when_all(tags.iter().map(by))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
+            .when_all(rules.unchanged())
             .then_all(told);
         for tag in *tags {
             commit = commit.then_all(tag.no_longer(digest)?);
@@ -145,7 +163,7 @@ impl Service {
         &self,
         repository: &RepositoryName,
         place: Placement,
-        tags: &[TagBefore],
+        (tags, rules): (&[TagBefore], &RulesBefore),
         actor: &Actor,
     ) -> Result<Outcome, Error> {
         let target = Target::Existing(place);
@@ -155,6 +173,7 @@ impl Service {
         let mut commit = Commit::synced()
             .when_all(target.conditions(repository))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
+            .when_all(rules.unchanged())
             .then_all(told);
         for tag in tags {
             commit = commit.then_all(tag.removed()?);
@@ -228,6 +247,8 @@ struct Removal<'a> {
     tags: &'a [TagBefore],
     /// Deleted indexes that would name it again if they were restored.
     parents: &'a [Digest],
+    /// By which the tags may go.
+    rules: &'a RulesBefore,
 }
 
 fn not_stored(id: RepositoryId, manifest: &Digest) -> Condition {

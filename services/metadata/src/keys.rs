@@ -3,8 +3,9 @@
 
 // Founding keys
 //
-//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Created, Updated
-//   #organization            hash   Name, Owner, Created, Updated
+//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Created, Updated,
+//                                   Rules (JSON: those of all its repositories that have none)
+//   #organization            hash   Name, Owner, Created, Updated, Rules
 //   @user$repository±        hash   Id (last: the repository exists), Created, Updated; + is public, - private
 //   #organization$repository±       the same
 //   &image+                  hash   Size, Verified, State (live, quarantined), Locator (only while live)
@@ -14,7 +15,7 @@
 // Under them
 //
 //   ^name:<lower case>       value  user or organization; claimed before anything else
-//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev
+//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev, Rules (JSON)
 //   $Id:tag                  hash   tag → digest, and nothing else: one read follows it to the manifest
 //   $Id:pushed               hash   tag → "ULID subject": when and by whom; changes whenever $Id:tag does
 //   $Id:tags, $Id:recent     set    tag; ULID NUL tag
@@ -92,6 +93,7 @@ pub(crate) mod field {
     pub(crate) const REPOSITORY: Field = Field::from_static("Repository");
     pub(crate) const REV: Field = Field::from_static("Rev");
     pub(crate) const ROLE: Field = Field::from_static("Role");
+    pub(crate) const RULES: Field = Field::from_static("Rules");
     pub(crate) const SIZE: Field = Field::from_static("Size");
     pub(crate) const STANDING: Field = Field::from_static("Standing");
     pub(crate) const STARTED: Field = Field::from_static("Started");
@@ -124,8 +126,9 @@ pub(crate) fn user(name: &AccountName) -> Key {
     key(format!("@{name}"))
 }
 
-pub(crate) fn organization(name: &Namespace) -> Key {
-    key(format!("#{name}"))
+/// The record of a user or an organization.
+pub(crate) fn namespace(owner: Owner, name: &Namespace) -> Key {
+    key(format!("{}{name}", owner.sigil()))
 }
 
 /// The claim of a name, the same for every spelling of it.

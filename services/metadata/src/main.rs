@@ -9,7 +9,7 @@ use metadata::{
     keyspace::embedded::{Embedded, OpenError},
     schema::FoundError,
 };
-use proto::metadata::{accounts, reclaim, repositories, uploads};
+use proto::metadata::{accounts, reclaim, repositories, rules, uploads};
 use service_kit::{
     clock, config,
     grpc::Routes,
@@ -56,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = uploads::server::add_to(Routes::default(), service.clone());
     let routes = repositories::server::add_to(routes, service.clone());
     let routes = reclaim::server::add_to(routes, service.clone());
+    let routes = rules::server::add_to(routes, service.clone());
     let routes = accounts::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 

@@ -19,6 +19,7 @@ use crate::{
     keyspace::{Commit, Condition, Error, Field, Follow, Key, Mutation, Record},
     placement::{Placement, Target, belongs, guard},
     referrers::listed_annotations,
+    rules::RulesBefore,
     step,
     tags::TagBefore,
     trash,
@@ -92,16 +93,15 @@ impl Service {
             let target = self.target(name, actor).await?;
             let target =
                 target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
-            let before = self.before_push(manifest, target.id()).await?;
-            let unexpected = TagBefore::unexpected(&before.tags, &manifest.expected);
-            if let Some(refused) = unexpected.or_else(|| missing(&before))
+            let before = self.before_push(manifest, target.placement()).await?;
+            let refused = before.refusal(manifest);
+            if let Some(refused) = refused.clone()
                 && self.is_current(name, &target).await?
             {
                 return Err(refused);
             }
 
-            if before.missing.is_empty() && TagBefore::unexpected(&before.tags, &manifest.expected).is_none()
-            {
+            if refused.is_none() {
                 let commit = self.storing(manifest, &target, &before, actor).await?;
                 if self.commit(step!("put_manifest"), commit).await? == Outcome::Committed {
                     return Ok(());
@@ -138,6 +138,7 @@ impl Service {
             .when_all(before.links.iter().map(|(digest, link)| link.unchanged(id, digest)))
             .when_all(before.manifests.iter().map(|key| Condition::FieldPresent(key.clone(), field::TYPE)))
             .when_all(before.tags.iter().flat_map(TagBefore::unmoved))
+            .when_all(before.rules.iter().flat_map(RulesBefore::unchanged))
             .then_all(target.founding(name, now))
             .then_all(edges(id, manifest))
             .then_all(body(id, manifest, now.as_millisecond()))
@@ -150,21 +151,27 @@ impl Service {
         Ok(commit.then_all(target.updated(name, now)))
     }
 
-    async fn before_push(&self, manifest: &NewManifest, id: RepositoryId) -> Result<Before, Error> {
+    async fn before_push(&self, manifest: &NewManifest, place: &Placement) -> Result<Before, Error> {
+        let (id, name) = (place.id, &manifest.repository);
         let tags = each_once(&manifest.tags);
         let mut asked =
             vec![(keys::state(id), field::REV), (keys::trashed(id, &manifest.digest), field::DELETED)];
         asked.extend(tags.iter().flat_map(|tag| TagBefore::fields(id, tag)));
+        // Rules are about tags.
+        if !tags.is_empty() {
+            asked.extend(RulesBefore::fields(place, name));
+        }
         asked.extend(manifest.needs.iter().map(|need| evidence(id, need)));
         let mut values = self.fields(&asked).await?.into_iter();
 
         let rev = next(&mut values);
         let rev = rev.map_or(Ok(0), |rev| parsed(&keys::state(id), &field::REV, Some(&rev)))?;
         let deleted = next(&mut values);
-        let tags =
+        let tags: Vec<_> =
             tags.into_iter().map(|tag| TagBefore::read(id, tag, &mut values)).collect::<Result<_, _>>()?;
+        let rules = (!tags.is_empty()).then(|| RulesBefore::read(place, name, &mut values)).transpose()?;
         let (links, manifests, missing) = (Vec::new(), Vec::new(), Vec::new());
-        let mut before = Before { rev, deleted, tags, links, manifests, missing };
+        let mut before = Before { rev, deleted, tags, rules, links, manifests, missing };
         for need in &manifest.needs {
             match (next(&mut values), need.what) {
                 (Some(link), Needed::Blob) => {
@@ -185,6 +192,8 @@ struct Before {
     /// When it was deleted, if it can still be restored.
     deleted: Option<Bytes>,
     tags: Vec<TagBefore>,
+    /// Those for the tags, if there are any.
+    rules: Option<RulesBefore>,
     links: Vec<(Digest, BlobLink)>,
     manifests: Vec<Key>,
     missing: Vec<Digest>,
@@ -198,9 +207,17 @@ fn evidence(id: RepositoryId, need: &Need) -> (Key, Field) {
     }
 }
 
-fn missing(before: &Before) -> Option<RepositoryError> {
-    let missing = before.missing.clone();
-    (!missing.is_empty()).then_some(RepositoryError::ReferencesMissing { missing })
+impl Before {
+    /// Why the manifest cannot be stored, if it cannot.
+    fn refusal(&self, manifest: &NewManifest) -> Option<RepositoryError> {
+        let forbidden = || self.rules.as_ref()?.forbidden(&self.tags, Some(&manifest.digest));
+        TagBefore::unexpected(&self.tags, &manifest.expected).or_else(forbidden).or_else(|| self.missing())
+    }
+
+    fn missing(&self) -> Option<RepositoryError> {
+        let missing = self.missing.clone();
+        (!missing.is_empty()).then_some(RepositoryError::ReferencesMissing { missing })
+    }
 }
 
 fn each_once<T: Eq + std::hash::Hash>(values: &[T]) -> Vec<&T> {

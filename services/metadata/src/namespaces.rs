@@ -93,7 +93,7 @@ impl Service {
         name: &Namespace,
         owner: Option<&AccountName>,
     ) -> Result<Option<Owner>, Error> {
-        let (claim, record) = (keys::claim(name), keys::organization(name));
+        let (claim, record) = (keys::claim(name), keys::namespace(Owner::Organization, name));
         let now = self.now().as_millisecond().to_string();
         let set = |field, value: String| Mutation::SetField(record.clone(), field, value.into());
 

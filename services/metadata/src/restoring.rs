@@ -132,13 +132,18 @@ impl Service {
         (digest, tag): (&Digest, Option<&Tag>),
         found: &Found,
         actor: &Actor,
-    ) -> Result<Commit, Error> {
+    ) -> Result<Commit, RepositoryError> {
         let (id, target) = (place.id, Target::Existing(place));
         let tags = self.tags_to_restore(id, tag, found).await?;
+        let rules = self.rules_before(place, repository).await?;
+        if let Some(refused) = rules.forbidden(&tags, Some(digest)) {
+            return Err(refused);
+        }
         let told = self.told(id, 1, actor, &events(digest, &tags)).await?;
 
         let commit = Commit::synced()
             .when_all(target.conditions(repository))
+            .when_all(rules.unchanged())
             .when_all(tags.iter().flat_map(TagBefore::unmoved));
         let mut commit = match found {
             Found::Deleted { record, deleted } => as_it_was(commit, id, digest, (record, deleted))?,

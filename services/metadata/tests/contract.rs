@@ -17,6 +17,7 @@ use proto::metadata::{
     accounts::{self, AccountsClient},
     reclaim::{self, ReclaimClient},
     repositories::{self, RepositoriesClient},
+    rules::{self, RulesClient},
     uploads::{self, UploadsClient, suite::World},
 };
 use service_kit::{clock::ManualClock, grpc, random::SeededRandom};
@@ -35,6 +36,7 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         uploads: service.clone(),
         repositories: service.clone(),
         reclaim: service.clone(),
+        rules: service.clone(),
         accounts: service,
         clock,
     }
@@ -53,11 +55,12 @@ async fn embedded() -> (World, tempfile::TempDir) {
 
 /// The same world, asked through clients and servers.
 async fn across_grpc() -> World {
-    let World { uploads, repositories, reclaim, accounts, clock } = in_memory().await;
+    let World { uploads, repositories, reclaim, rules, accounts, clock } = in_memory().await;
     let channel = grpc::in_memory(|routes| {
         let routes = uploads::server::add_to(routes, uploads);
         let routes = repositories::server::add_to(routes, repositories);
         let routes = reclaim::server::add_to(routes, reclaim);
+        let routes = rules::server::add_to(routes, rules);
         accounts::server::add_to(routes, accounts)
     });
     let channel = channel.await;
@@ -66,6 +69,7 @@ async fn across_grpc() -> World {
         uploads: Arc::new(UploadsClient::new(channel.clone(), DEADLINE)),
         repositories: Arc::new(RepositoriesClient::new(channel.clone(), DEADLINE)),
         reclaim: Arc::new(ReclaimClient::new(channel.clone(), DEADLINE)),
+        rules: Arc::new(RulesClient::new(channel.clone(), DEADLINE)),
         accounts: Arc::new(AccountsClient::new(channel, DEADLINE)),
         clock,
     }
@@ -107,6 +111,22 @@ async fn reclaim_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn reclaim_across_grpc() {
     reclaim::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rules_in_memory() {
+    rules::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rules_embedded() {
+    let (world, _directory) = embedded().await;
+    rules::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rules_across_grpc() {
+    rules::suite::run(across_grpc().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

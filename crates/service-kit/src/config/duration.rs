@@ -1,15 +1,15 @@
-//! Durations as people write them: `30s`, `5m`, `1h 30m`.
+//! Durations as people write them: `30s`, `1h 30m`, `7d`.
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// For `#[serde(with = "service_kit::config::humane")]` on a `Duration`.
 pub mod humane {
     use super::{Deserialize, Deserializer, Duration, Serializer, parse, print};
 
-    /// Reads `30s`, `5m`, `1h 30m`.
+    /// Reads `30s`, `1h 30m`, `7d`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         parse(&String::deserialize(deserializer)?)
     }
@@ -24,7 +24,7 @@ pub mod humane {
 pub mod humane_option {
     use super::{Deserialize, Deserializer, Duration, Serializer, parse, print};
 
-    /// Reads `30s`, `5m`, `1h 30m`.
+    /// Reads `30s`, `1h 30m`, `7d`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
     }
@@ -40,9 +40,11 @@ pub mod humane_option {
 }
 
 fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
-    let duration = text.parse::<SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok());
+    // A day is 24 hours here: nobody means the changes of the clock.
+    let signed = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let duration = signed.ok().and_then(|signed| Duration::try_from(signed).ok());
     duration
-        .ok_or_else(|| E::custom(format!("{text:?} is not a duration such as \"30s\", \"5m\" or \"1h 30m\"")))
+        .ok_or_else(|| E::custom(format!("{text:?} is not a duration such as \"30s\", \"1h 30m\" or \"7d\"")))
 }
 
 fn print(duration: Duration) -> String {

@@ -191,6 +191,7 @@ fn a_url_leads_to_a_port_or_a_socket(#[case] urls: &str, #[case] valid: bool) {
 #[case("30s", 30)]
 #[case("5m", 300)]
 #[case("1h 30m", 5400)]
+#[case("7d", 604_800)]
 #[case("PT2M", 120)]
 fn durations_are_written_as_people_do(#[case] text: &str, #[case] seconds: u64) {
     let sample = loaded(&format!("[limits]\nidle = '{text}'\n"), &[]).unwrap();

@@ -40,7 +40,7 @@ pub async fn run(world: World) {
     only_what_was_there_comes_back(&world).await;
 }
 
-fn image(name: &RepositoryName, body: &str, blob: &Digest, tags: &[&str]) -> NewManifest {
+pub(crate) fn image(name: &RepositoryName, body: &str, blob: &Digest, tags: &[&str]) -> NewManifest {
     NewManifest {
         repository: name.clone(),
         digest: digest(body),
@@ -55,7 +55,7 @@ fn image(name: &RepositoryName, body: &str, blob: &Digest, tags: &[&str]) -> New
     }
 }
 
-async fn put(world: &World, manifest: &NewManifest, actor: &Actor) {
+pub(crate) async fn put(world: &World, manifest: &NewManifest, actor: &Actor) {
     world.repositories.put_manifest(manifest, actor).await.unwrap();
 }
 

@@ -88,6 +88,9 @@ pub(super) fn repository(error: &RepositoryError) -> Spec {
             Code::ManifestBlobUnknown,
             "push what is missing first, then the manifest again",
         ),
+        RepositoryError::TagImmutable { .. } => {
+            spec(S::CONFLICT, Code::Denied, "push under another tag, or ask its owner to change the rule")
+        }
         RepositoryError::TagUnexpected { .. } => {
             spec(S::PRECONDITION_FAILED, Code::Denied, "look what the tag names now, then decide again")
         }

@@ -18,7 +18,7 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, Reclaim, Repositories, RepositoryError, Standing, Uploads, Via,
+        Accounts, Actor, Reclaim, Repositories, RepositoryError, Rules, Standing, Uploads, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -37,6 +37,8 @@ pub struct World {
     pub repositories: Arc<dyn Repositories>,
     /// What it reclaims.
     pub reclaim: Arc<dyn Reclaim>,
+    /// Its rules for tags.
+    pub rules: Arc<dyn Rules>,
     /// Its accounts.
     pub accounts: Arc<dyn Accounts>,
     /// Its time.

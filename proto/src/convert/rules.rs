@@ -1,0 +1,62 @@
+//! Rules as messages.
+
+use oci::TagPattern;
+
+use super::{BadField, Wire, parsed, parsed_all, present, printed_all, read_all, written_all};
+use crate::{
+    convert::reclaim::{duration, milliseconds},
+    metadata::rules::{Immutable, Retain, RuleSet},
+    wire,
+};
+
+fn selection(tags: &TagPattern, except: &[TagPattern]) -> wire::TagSelection {
+    wire::TagSelection { tags: tags.to_string(), except: printed_all(except) }
+}
+
+fn patterns(selection: &wire::TagSelection) -> Result<(TagPattern, Vec<TagPattern>), BadField> {
+    Ok((parsed("tags", &selection.tags)?, parsed_all("except", &selection.except)?))
+}
+
+impl Wire for Immutable {
+    type Message = wire::TagSelection;
+
+    fn to_message(&self) -> wire::TagSelection {
+        selection(&self.tags, &self.except)
+    }
+
+    fn from_message(message: wire::TagSelection) -> Result<Self, BadField> {
+        let (tags, except) = patterns(&message)?;
+        Ok(Self { tags, except })
+    }
+}
+
+impl Wire for Retain {
+    type Message = wire::RetainRule;
+
+    fn to_message(&self) -> wire::RetainRule {
+        wire::RetainRule {
+            of: Some(selection(&self.tags, &self.except)),
+            keep_last: self.keep_last,
+            within_ms: self.within.map(milliseconds),
+        }
+    }
+
+    fn from_message(message: wire::RetainRule) -> Result<Self, BadField> {
+        let wire::RetainRule { of, keep_last, within_ms } = message;
+        let (tags, except) = patterns(&present("of", of)?)?;
+        Ok(Self { tags, except, keep_last, within: within_ms.map(duration) })
+    }
+}
+
+impl Wire for RuleSet {
+    type Message = wire::RuleSet;
+
+    fn to_message(&self) -> wire::RuleSet {
+        wire::RuleSet { immutable: written_all(self.immutable()), retain: written_all(self.retain()) }
+    }
+
+    fn from_message(message: wire::RuleSet) -> Result<Self, BadField> {
+        let (immutable, retain) = (read_all(message.immutable)?, read_all(message.retain)?);
+        Self::new(immutable, retain).map_err(|why| BadField::unreadable("rules", why))
+    }
+}

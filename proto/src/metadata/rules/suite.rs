@@ -1,0 +1,169 @@
+//! What every implementation of `Rules` does, as tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "this module is a test"
+)]
+
+use oci::{Digest, Reference, RepositoryName, Tag};
+use serde_json::json;
+use tokio::join;
+
+use super::{RuleSet, RulesOf};
+use crate::metadata::{
+    Actor, RepositoryError,
+    accounts::Role,
+    reclaim::suite::{image, put},
+    repositories::{Expected, NewManifest, Restore},
+    uploads::suite::world::{World, digest, repository},
+};
+
+/// All cases.
+///
+/// # Panics
+/// If the implementation does not do what the contract says.
+pub async fn run(world: World) {
+    rules_are_kept_where_they_were_made(&world).await;
+    an_immutable_tag_neither_moves_nor_goes(&world).await;
+    what_is_excepted_moves(&world).await;
+    the_own_rules_hold_instead_of_those_of_the_namespace(&world).await;
+    no_push_passes_a_rule_that_was_made_before_it_ended(&world).await;
+}
+
+fn rules(value: serde_json::Value) -> RuleSet {
+    serde_json::from_value(value).unwrap()
+}
+
+async fn make(world: &World, of: &str, value: serde_json::Value) {
+    world.rules.put_rules(&of.parse().unwrap(), Some(&rules(value))).await.unwrap();
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+/// A repository in which `v1` names the first of two images.
+struct Two {
+    actor: Actor,
+    name: RepositoryName,
+    old: NewManifest,
+    new: NewManifest,
+}
+
+async fn two(world: &World, namespace: &str) -> Two {
+    let actor = world.user(namespace, Role::User).await;
+    let name = repository(&format!("{namespace}/app"));
+    let blob = world.push_blob(&name, &format!("{namespace}, content"), &actor).await;
+    let [old, new] = [1, 2].map(|number| image(&name, &format!("{namespace} {number}"), &blob, &["v1"]));
+    put(world, &old, &actor).await;
+    Two { actor, name, old, new }
+}
+
+impl Two {
+    async fn push(&self, world: &World, manifest: &NewManifest) -> Result<(), RepositoryError> {
+        world.repositories.put_manifest(manifest, &self.actor).await
+    }
+
+    async fn delete(&self, world: &World, reference: Reference) -> Result<(), RepositoryError> {
+        world.repositories.delete_manifest(&self.name, &reference, &Expected::Anything, &self.actor).await
+    }
+
+    async fn named(&self, world: &World, text: &str) -> Digest {
+        world.repositories.manifest(&self.name, &Reference::Tag(tag(text))).await.unwrap().digest
+    }
+
+    fn refusal(&self, rule: &str) -> RepositoryError {
+        let current = self.old.digest.clone();
+        RepositoryError::TagImmutable { tag: tag("v1"), current, rule: rule.parse().unwrap() }
+    }
+}
+
+async fn rules_are_kept_where_they_were_made(world: &World) {
+    world.user("ru-kept", Role::User).await;
+    let of: RulesOf = "ru-kept".parse().unwrap();
+    assert_eq!(world.rules.rules(&of).await.unwrap(), None);
+
+    let some = rules(json!({
+        "immutable": [{ "tags": "v*", "except": ["*-rc*"] }, { "tags": "stable" }],
+        "retain": [{ "tags": "ci-*", "keep_last": 3, "within": "48h" }],
+    }));
+    for _ in 0..2 {
+        world.rules.put_rules(&of, Some(&some)).await.unwrap();
+    }
+    assert_eq!(world.rules.rules(&of).await.unwrap(), Some(some));
+    world.rules.put_rules(&of, None).await.unwrap();
+    assert_eq!(world.rules.rules(&of).await.unwrap(), None);
+
+    let nobody = world.rules.rules(&"ru-nobody".parse().unwrap()).await.unwrap_err();
+    assert_eq!(nobody, RepositoryError::NamespaceUnknown { namespace: "ru-nobody".parse().unwrap() });
+    let nowhere = world.rules.put_rules(&"ru-kept/none".parse().unwrap(), None).await.unwrap_err();
+    assert_eq!(nowhere, RepositoryError::NameUnknown { repository: repository("ru-kept/none") });
+}
+
+async fn an_immutable_tag_neither_moves_nor_goes(world: &World) {
+    let two = two(world, "ru-fixed").await;
+    make(world, "ru-fixed/app", json!({ "immutable": [{ "tags": "v*" }] })).await;
+    let refusal = two.refusal("v*");
+
+    assert_eq!(two.push(world, &two.new).await.unwrap_err(), refusal);
+    assert_eq!(two.delete(world, Reference::Tag(tag("v1"))).await.unwrap_err(), refusal);
+    assert_eq!(two.delete(world, Reference::Digest(two.old.digest.clone())).await.unwrap_err(), refusal);
+    assert_eq!(two.named(world, "v1").await, two.old.digest);
+
+    // What changes nothing is done, and so is what makes a tag.
+    two.push(world, &two.old).await.unwrap();
+    two.push(world, &NewManifest { tags: vec![tag("v2"), tag("latest")], ..two.new.clone() }).await.unwrap();
+    let back = Restore {
+        repository: two.name.clone(),
+        what: Reference::Tag(tag("v1")),
+        to: Some(digest("ru-fixed 2")),
+    };
+    assert_eq!(world.repositories.restore(&back, &two.actor).await.unwrap_err(), refusal);
+    // All or nothing: a tag that may move does not, when one that may not is moved with it.
+    let both = NewManifest { tags: vec![tag("latest"), tag("v2")], ..two.old.clone() };
+    two.push(world, &both).await.unwrap_err();
+    assert_eq!(two.named(world, "latest").await, two.new.digest);
+}
+
+async fn what_is_excepted_moves(world: &World) {
+    let two = two(world, "ru-except").await;
+    let of = "ru-except/app";
+    make(world, of, json!({ "immutable": [{ "tags": "*", "except": ["latest", "v?"] }, { "tags": "v2" }] }))
+        .await;
+
+    two.push(world, &two.new).await.unwrap();
+    assert_eq!(two.named(world, "v1").await, two.new.digest);
+    two.delete(world, Reference::Tag(tag("v1"))).await.unwrap();
+}
+
+async fn the_own_rules_hold_instead_of_those_of_the_namespace(world: &World) {
+    let two = two(world, "ru-inherit").await;
+    make(world, "ru-inherit", json!({ "immutable": [{ "tags": "*" }] })).await;
+    assert_eq!(two.push(world, &two.new).await.unwrap_err(), two.refusal("*"));
+
+    make(world, "ru-inherit/app", json!({})).await;
+    two.push(world, &two.new).await.unwrap();
+    world.rules.put_rules(&"ru-inherit/app".parse().unwrap(), None).await.unwrap();
+    two.push(world, &two.old).await.unwrap_err();
+}
+
+async fn no_push_passes_a_rule_that_was_made_before_it_ended(world: &World) {
+    let two = two(world, "ru-race").await;
+    let of: RulesOf = "ru-race/app".parse().unwrap();
+    let fixed = rules(json!({ "immutable": [{ "tags": "v1" }] }));
+
+    for round in 0..16 {
+        world.rules.put_rules(&of, None).await.unwrap();
+        let pushed = if round % 2 == 0 { &two.new } else { &two.old };
+        let named_under_the_rule = async {
+            world.rules.put_rules(&of, Some(&fixed)).await.unwrap();
+            two.named(world, "v1").await
+        };
+        let (outcome, named) = join!(two.push(world, pushed), named_under_the_rule);
+
+        assert_eq!(two.named(world, "v1").await, named, "it moved under the rule: {outcome:?}");
+    }
+}

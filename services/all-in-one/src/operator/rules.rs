@@ -1,0 +1,156 @@
+//! `bucket rules`: which tags never move and which go by themselves, in a namespace or a repository.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use proto::metadata::{
+    Rules as _,
+    rules::{RuleSet, RulesOf},
+};
+
+use super::{Operator, OperatorError, Which};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub struct Rules {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Prints the own rules of a namespace or a repository, as `set` takes them
+    Show(Show),
+    /// Makes rules in place of its own
+    #[command(after_help = EXAMPLE)]
+    Set(Set),
+    /// Removes its own rules: a repository then has those of its namespace
+    Clear(Clear),
+}
+
+const EXAMPLE: &str = "\
+Example of a file:
+  [[immutable]]                 # tags that are neither moved nor deleted
+  tags = \"v*\"                   # * is any run of characters, ? is one
+  except = [\"*-rc*\"]";
+
+#[derive(Debug, Args)]
+struct Show {
+    /// `team` or `team/app`
+    of: RulesOf,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+struct Set {
+    /// `team` or `team/app`
+    of: RulesOf,
+    /// The rules (TOML); `-` reads them from the standard input
+    file: PathBuf,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+struct Clear {
+    /// `team` or `team/app`
+    of: RulesOf,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Why a file with rules cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {why}", file.display())]
+pub struct FileError {
+    file: PathBuf,
+    why: Unusable,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    #[error(transparent)]
+    Wrong(#[from] toml::de::Error),
+}
+
+impl Rules {
+    pub(super) fn which(&self) -> &Which {
+        match &self.action {
+            Action::Show(Show { which, .. })
+            | Action::Set(Set { which, .. })
+            | Action::Clear(Clear { which, .. }) => which,
+        }
+    }
+
+    pub(super) async fn run(
+        &self,
+        operator: &Operator,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), OperatorError> {
+        match &self.action {
+            Action::Show(Show { of, .. }) => match operator.rules.rules(of).await? {
+                Some(rules) => write!(out, "{}", printed(&rules)?)?,
+                None => writeln!(out, "# {of} has no rules of its own")?,
+            },
+            Action::Set(Set { of, file, .. }) => {
+                let rules = read(file)?;
+                operator.rules.put_rules(of, Some(&rules)).await?;
+                writeln!(out, "the rules of {of} hold from now on")?;
+            }
+            Action::Clear(Clear { of, .. }) => {
+                operator.rules.put_rules(of, None).await?;
+                writeln!(out, "{of} has no rules of its own any more")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<RuleSet, FileError> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    let rules = text.map_err(Unusable::from).and_then(|text| Ok(toml::from_str(&text)?));
+    rules.map_err(|why| FileError { file: file.to_owned(), why })
+}
+
+fn printed(rules: &RuleSet) -> io::Result<String> {
+    let text = toml::to_string(rules).map_err(io::Error::other)?;
+    Ok(if text.is_empty() { "# no rules, and not those of the namespace either\n".to_owned() } else { text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{printed, read};
+
+    #[test]
+    fn what_is_shown_can_be_set() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("rules.toml");
+        std::fs::write(&file, "[[immutable]]\ntags = \"v*\"\nexcept = [\"*-rc*\"]\n").unwrap();
+        let rules = read(&file).unwrap();
+
+        std::fs::write(&file, printed(&rules).unwrap()).unwrap();
+
+        assert_eq!(read(&file).unwrap(), rules);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("rules.toml");
+        std::fs::write(&file, "[[immutable]]\ntags = \"v[0-9]\"\n").unwrap();
+        let wrong = read(&file).unwrap_err().to_string();
+        assert!(wrong.contains("rules.toml") && wrong.contains("line 2") && wrong.contains("'['"), "{wrong}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Rules for tags, made by an operator and met by clients.
+
+use std::fs;
+
+use reqwest::Method;
+use rstest::rstest;
+use tests::{
+    Hub, Topology, image,
+    raw::{Answer, Raw},
+};
+
+fn set(hub: &Hub, of: &str, rules: &str) -> Result<String, String> {
+    let file = hub.data().join("rules.toml");
+    fs::write(&file, rules).unwrap();
+    hub.operator(&["rules", "set", of, file.to_str().unwrap()])
+}
+
+async fn push(raw: &Raw, tag: &str, manifest: &[u8]) -> Answer {
+    raw.put_manifest("team/app", tag, image::OCI_MANIFEST, manifest).await
+}
+
+async fn delete(raw: &Raw, reference: &str) -> Answer {
+    raw.send(Method::DELETE, "team/app", &format!("/v2/team/app/manifests/{reference}")).await
+}
+
+#[rstest]
+#[case::one_process(Topology::OneProcess)]
+#[case::five_services(Topology::FiveServices)]
+#[tokio::test]
+async fn an_immutable_tag_keeps_what_it_names(#[case] topology: Topology) {
+    let hub = Hub::start(topology);
+    let raw = hub.raw();
+    let one = raw.push_image("team/app", "v1.0", b"one").await;
+    let two = raw.push_image("team/app", "latest", b"two").await;
+    let said = set(&hub, "team", "[[immutable]]\ntags = \"v*\"\nexcept = [\"*-rc*\"]\n").unwrap();
+    assert_eq!(said, "the rules of team hold from now on\n");
+
+    let refused = push(&raw, "v1.0", &two).await.expect_error(409, "DENIED");
+    let (message, digest) = (refused.json()["errors"][0]["message"].to_string(), image::digest(&one));
+    assert!(
+        message.contains("v1.0") && message.contains(&digest.to_string()) && message.contains("v*"),
+        "{message}"
+    );
+    let _ = delete(&raw, "v1.0").await.expect_error(409, "DENIED");
+    let _ = delete(&raw, &digest.to_string()).await.expect_error(409, "DENIED");
+    assert_eq!(raw.manifest("team/app", "v1.0").await.expect(200).body, one);
+
+    for (tag, manifest) in
+        [("v1.0", &one), ("v1.1", &two), ("v2-rc1", &one), ("v2-rc1", &two), ("latest", &one)]
+    {
+        let _ = push(&raw, tag, manifest).await.expect(201);
+    }
+
+    let own = hub.operator(&["rules", "show", "team/app"]).unwrap();
+    assert_eq!(own, "# team/app has no rules of its own\n");
+    let shown = hub.operator(&["rules", "show", "team"]).unwrap();
+    assert_eq!(set(&hub, "team/app", &shown).unwrap(), "the rules of team/app hold from now on\n");
+    let _ = hub.operator(&["rules", "clear", "team"]).unwrap();
+    let _ = push(&raw, "v1.0", &two).await.expect_error(409, "DENIED");
+    let _ = hub.operator(&["rules", "clear", "team/app"]).unwrap();
+    let _ = push(&raw, "v1.0", &two).await.expect(201);
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_are_refused_with_their_place() {
+    let hub = Hub::start(Topology::OneProcess);
+
+    let wrong = set(&hub, "library", "[[immutable]]\ntags = \"v[0-9]*\"\n").unwrap_err();
+    assert!(wrong.contains("rules.toml") && wrong.contains("line 2"), "{wrong}");
+    let nobody = set(&hub, "nobody", "").unwrap_err();
+    assert!(nobody.contains("there is no user or organization nobody"), "{nobody}");
+}
