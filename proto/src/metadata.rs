@@ -30,6 +30,13 @@ pub struct Actor {
     pub address: Option<IpAddr>,
 }
 
+impl Actor {
+    /// A service on its own account, or an operator.
+    pub const fn service() -> Self {
+        Self { subject: Subject::Anonymous, via: Via::Service, address: None }
+    }
+}
+
 /// The door that a write came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -43,7 +43,10 @@ fn who_knows_the_token_sees_what_there_is() {
     let hub = Hub::start(Topology::FiveServices);
 
     for (service, offered) in [
-        (Service::Metadata, vec!["AccountService", "ReclaimService", "RepositoryService", "RuleService", "UploadService"]),
+        (
+            Service::Metadata,
+            vec!["AccountService", "ReclaimService", "RepositoryService", "RuleService", "UploadService"],
+        ),
         (Service::Auth, vec!["AuthService"]),
         (Service::Blob1, vec!["BlobService"]),
         (Service::Blob2, vec!["BlobService"]),

@@ -70,3 +70,28 @@ async fn rules_that_cannot_be_are_refused_with_their_place() {
     let nobody = set(&hub, "nobody", "").unwrap_err();
     assert!(nobody.contains("there is no user or organization nobody"), "{nobody}");
 }
+
+#[rstest]
+#[case::one_process(Topology::OneProcess)]
+#[case::five_services(Topology::FiveServices)]
+#[tokio::test]
+async fn old_tags_go_with_what_only_they_have(#[case] topology: Topology) {
+    let hub = Hub::start(topology);
+    let raw = hub.raw();
+    for number in 1..=3 {
+        raw.push_image("team/app", &format!("ci-{number}"), &image::noise(number, 300_000)).await;
+    }
+    let rules = "[[retain]]\ntags = \"ci-*\"\nkeep_last = 1\nwithin = \"0s\"\n";
+    let _ = set(&hub, "team", rules).unwrap();
+
+    let preview = hub.operator(&["rules", "preview", "team/app"]).unwrap();
+    assert!(preview.starts_with("ci-2\nci-1\n2 tags would go, with 2 manifests and 585.9 KiB"), "{preview}");
+    let reclaimed = hub.operator(&["reclaim"]).unwrap();
+    assert!(reclaimed.starts_with("2 tags are gone by rules, with 2 manifests"), "{reclaimed}");
+    let listed = raw.send(Method::GET, "team/app", "/v2/team/app/tags/list").await.expect(200).json();
+    assert_eq!(listed["tags"], serde_json::json!(["ci-3"]));
+
+    let _ = hub.operator(&["rules", "clear", "team"]).unwrap();
+    let _ = hub.operator(&["restore", "team/app:ci-1"]).unwrap();
+    let _ = raw.manifest("team/app", "ci-1").await.expect(200);
+}

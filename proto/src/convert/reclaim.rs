@@ -9,8 +9,8 @@ use crate::{
     metadata::{
         More,
         reclaim::{
-            Audited, Discarded, Found, Keeper, Kept, Office, Reaped, Reclaimable, StaleUpload, Survey,
-            Unlinked, Why,
+            Audited, Discarded, Found, Keeper, Kept, Office, Reaped, Reclaimable, Retained, StaleUpload,
+            Survey, Unlinked, Why,
         },
     },
     wire,
@@ -54,6 +54,20 @@ impl Wire for Unlinked {
         let wire::UnlinkResponse { links, size_bytes, manifests, more, next } = message;
         let (more, next) = (More::from_message(more)?, parsed_option("next", next.as_deref())?);
         Ok(Self { links, size_bytes, manifests, more, next })
+    }
+}
+
+impl Wire for Retained {
+    type Message = wire::RetainResponse;
+
+    fn to_message(&self) -> wire::RetainResponse {
+        let Self { tags, manifests, next } = self.clone();
+        wire::RetainResponse { tags, manifests, next }
+    }
+
+    fn from_message(message: wire::RetainResponse) -> Result<Self, BadField> {
+        let wire::RetainResponse { tags, manifests, next } = message;
+        Ok(Self { tags, manifests, next })
     }
 }
 

@@ -5,7 +5,10 @@ use oci::TagPattern;
 use super::{BadField, Wire, parsed, parsed_all, present, printed_all, read_all, written_all};
 use crate::{
     convert::reclaim::{duration, milliseconds},
-    metadata::rules::{Immutable, Retain, RuleSet},
+    metadata::{
+        More,
+        rules::{Immutable, Preview, Retain, RuleSet},
+    },
     wire,
 };
 
@@ -58,5 +61,23 @@ impl Wire for RuleSet {
     fn from_message(message: wire::RuleSet) -> Result<Self, BadField> {
         let (immutable, retain) = (read_all(message.immutable)?, read_all(message.retain)?);
         Self::new(immutable, retain).map_err(|why| BadField::unreadable("rules", why))
+    }
+}
+
+impl Wire for Preview {
+    type Message = wire::PreviewRulesResponse;
+
+    fn to_message(&self) -> wire::PreviewRulesResponse {
+        wire::PreviewRulesResponse {
+            tags: printed_all(&self.tags),
+            manifests: self.manifests,
+            size_bytes: self.size_bytes,
+            more: self.more.to_message(),
+        }
+    }
+
+    fn from_message(message: wire::PreviewRulesResponse) -> Result<Self, BadField> {
+        let wire::PreviewRulesResponse { tags, manifests, size_bytes, more } = message;
+        Ok(Self { tags: parsed_all("tags", &tags)?, manifests, size_bytes, more: More::from_message(more)? })
     }
 }

@@ -36,6 +36,13 @@ pub trait Reclaim: Send + Sync + 'static {
     /// `Unavailable`; `NoSpace`; `Damaged`.
     async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError>;
 
+    /// Removes tags that rules let go, and each manifest whose last tag that was and that is part of no index. A bounded
+    /// step of a walk over all repositories: it begins without a cursor, and goes on from the answered one.
+    ///
+    /// # Errors
+    /// As `unlink`.
+    async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError>;
+
     /// Takes the bytes of content that nothing references or holds out of use, and queues them. A bounded step.
     ///
     /// # Errors
@@ -109,6 +116,17 @@ pub struct Unlinked {
     pub more: More,
     /// Where to go on; none at the end.
     pub next: Option<RepositoryName>,
+}
+
+/// What a step of retention has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Tags that went.
+    pub tags: u64,
+    /// Manifests that went with their last tag, and can be restored.
+    pub manifests: u64,
+    /// Where to go on; none at the end. Only metadata knows what it means.
+    pub next: Option<String>,
 }
 
 /// What a step of reaping has done.

@@ -4,7 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
-use oci::{NameError, Namespace, RepositoryName};
+use oci::{NameError, Namespace, RepositoryName, Tag};
 
 pub use client::RulesClient;
 pub use set::{
@@ -12,7 +12,7 @@ pub use set::{
     Selection,
 };
 
-use super::RepositoryError;
+use super::{More, RepositoryError};
 
 pub mod client;
 pub mod server;
@@ -36,6 +36,29 @@ pub trait Rules: Send + Sync + 'static {
     /// # Errors
     /// As `rules`; `Conflict`.
     async fn put_rules(&self, of: &RulesOf, rules: Option<&RuleSet>) -> Result<(), RepositoryError>;
+
+    /// What rules would let go in a repository now: those in force, or others to try. Nothing is changed.
+    ///
+    /// # Errors
+    /// `NameUnknown`; `Unavailable`.
+    async fn preview_rules(
+        &self,
+        repository: &RepositoryName,
+        rules: Option<&RuleSet>,
+    ) -> Result<Preview, RepositoryError>;
+}
+
+/// What rules would let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The tags, the last pushed first.
+    pub tags: Vec<Tag>,
+    /// How many manifests would go with them.
+    pub manifests: u64,
+    /// Bytes of the blobs that nothing else in the repository uses.
+    pub size_bytes: u64,
+    /// Whether there are more tags than were looked at together.
+    pub more: More,
 }
 
 /// Whose rules: a namespace (`team`) or a repository (`team/app`).

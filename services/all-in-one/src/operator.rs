@@ -9,10 +9,9 @@ use std::{
 
 use clap::{Args, Subcommand};
 use proto::{
-    auth::Subject,
     descriptors,
     metadata::{
-        Actor, ReclaimError, RepositoryError, Via,
+        ReclaimError, RepositoryError,
         reclaim::{self, ReclaimClient},
         repositories::{self, RepositoriesClient},
         rules::RulesClient,
@@ -151,11 +150,6 @@ impl Operator {
         let repositories = RepositoriesClient::new(channel.clone(), DEADLINE);
         let rules = RulesClient::new(channel.clone(), DEADLINE);
         Ok(Self { rules, reclaim: ReclaimClient::new(channel, DEADLINE), repositories })
-    }
-
-    /// On whose behalf things are written: of nobody in particular who may use the socket or the token.
-    const fn actor() -> Actor {
-        Actor { subject: Subject::Anonymous, via: Via::Service, address: None }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Sweeper {
     counted: Counted,
     /// The turn whose place was inspected last.
     inspected: Option<u128>,
+    /// Where the walk over what rules let go has stopped.
+    retained: Option<String>,
 }
 
 /// The contracts of metadata that the sweeper needs.
@@ -79,6 +81,8 @@ pub enum SweepError {
 /// What a round has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
+    /// Tags that rules have let go.
+    pub tags: u64,
     /// Links of repositories that no manifest had used for the grace.
     pub links: u64,
     /// Contents whose bytes were queued.
@@ -98,7 +102,17 @@ impl Sweeper {
         config: SweepConfig,
         (holder, clock): (Generation, Arc<dyn Clock>),
     ) -> Self {
-        Self { store, name, services, config, holder, clock, counted: Counted::new(), inspected: None }
+        Self {
+            store,
+            name,
+            services,
+            config,
+            holder,
+            clock,
+            counted: Counted::new(),
+            inspected: None,
+            retained: None,
+        }
     }
 
     /// Sweeps in rounds until the shutdown begins.
@@ -131,6 +145,7 @@ impl Sweeper {
         within(timeout(limit, self.reap(&mut swept)).await)?;
         within(timeout(limit, self.delete_garbage(&mut swept)).await)?;
         within(timeout(limit, self.end_uploads(&mut swept)).await)?;
+        within(timeout(limit, self.retain(&mut swept)).await)?;
         within(timeout(limit, self.inspect(&mut swept)).await)?;
         Ok(swept)
     }
@@ -146,6 +161,18 @@ impl Sweeper {
             }
             after = unlinked.next;
             if after.is_none() && std::mem::replace(&mut again, More::No) == More::No {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on with the walk over what rules let go, to its end.
+    async fn retain(&mut self, swept: &mut Swept) -> Result<(), SweepError> {
+        loop {
+            let retained = self.services.reclaim.retain(self.retained.as_deref()).await?;
+            swept.tags += retained.tags;
+            self.retained = retained.next;
+            if self.retained.is_none() {
                 return Ok(());
             }
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Tags that one commit removes, at most.
-const TAGS_AT_ONCE: usize = 500;
+pub(crate) const TAGS_AT_ONCE: usize = 500;
 
 impl Service {
     /// Removes a tag and leaves the manifest.
@@ -82,18 +82,15 @@ impl Service {
         digest: &Digest,
         actor: &Actor,
     ) -> Result<Progress, RepositoryError> {
-        let id = place.id;
-        let mut records =
-            self.keyspace().records(&[keys::state(id), keys::manifest(id, digest)]).await?.into_iter();
-        let state = records.next().flatten().unwrap_or_default();
-        if !belongs(state.get(field::NAME), repository) {
-            return Ok(Progress::LookAgain);
-        }
-        let record = records.next().flatten().filter(|record| record.get(field::TYPE).is_some());
-        let record = record.ok_or_else(|| unknown(repository, Reference::Digest(digest.clone())))?;
-        let parents = self.deleted_parents(id, digest).await?;
-
-        let tags = self.tags_of(id, digest).await?;
+        let found = match self.deletable(repository, place, digest).await? {
+            Found::Deletable(found) => found,
+            Found::PartOf(parent) => {
+                return Err(RepositoryError::StillNeeded { digest: digest.clone(), parent });
+            }
+            Found::Nothing => return Err(unknown(repository, Reference::Digest(digest.clone()))),
+            Found::Elsewhere => return Ok(Progress::LookAgain),
+        };
+        let tags = self.tags_of(place.id, digest).await?;
         let rules = self.rules_before(place, repository).await?;
         if let Some(refused) = rules.forbidden(&tags, None) {
             return Err(refused);
@@ -108,23 +105,51 @@ impl Service {
             });
         }
 
-        let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
-        let told = self.told(id, rev, actor, &events(Some(digest), &tags)).await?;
-        let target = Target::Existing(place);
-        let removal = Removal {
-            repository,
-            target,
-            digest,
-            record: &record,
-            tags: &tags,
-            parents: &parents,
-            rules: &rules,
-        };
-        let commit = self.removing(&removal, told)?;
-        Ok(match self.commit(step!("delete_manifest"), commit).await? {
+        Ok(match self.throw_away((repository, place), (digest, &found), (&tags, &rules), actor).await? {
             Outcome::Committed => Progress::Done,
             Outcome::Conflicted => Progress::LookAgain,
         })
+    }
+
+    /// Whether a manifest can be deleted.
+    pub(crate) async fn deletable(
+        &self,
+        repository: &RepositoryName,
+        place: Placement,
+        digest: &Digest,
+    ) -> Result<Found, Error> {
+        let id = place.id;
+        let mut records =
+            self.keyspace().records(&[keys::state(id), keys::manifest(id, digest)]).await?.into_iter();
+        let state = records.next().flatten().unwrap_or_default();
+        if !belongs(state.get(field::NAME), repository) {
+            return Ok(Found::Elsewhere);
+        }
+        let record = records.next().flatten().filter(|record| record.get(field::TYPE).is_some());
+        let Some(record) = record else { return Ok(Found::Nothing) };
+        let parents = match self.deleted_parents(id, digest).await? {
+            Parents::Deleted(parents) => parents,
+            Parents::Live(parent) => return Ok(Found::PartOf(parent)),
+        };
+
+        let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
+        Ok(Found::Deletable(Deletable { rev, record, parents }))
+    }
+
+    /// Throws a manifest away with `tags`, which must be all that it has.
+    pub(crate) async fn throw_away(
+        &self,
+        (repository, place): (&RepositoryName, Placement),
+        (digest, found): (&Digest, &Deletable),
+        (tags, rules): (&[TagBefore], &RulesBefore),
+        actor: &Actor,
+    ) -> Result<Outcome, Error> {
+        let told = self.told(place.id, found.rev, actor, &events(Some(digest), tags)).await?;
+        let target = Target::Existing(place);
+        let Deletable { record, parents, .. } = found;
+        let removal = Removal { repository, target, digest, record, tags, parents, rules };
+        let commit = self.removing(&removal, told)?;
+        self.commit(step!("delete_manifest"), commit).await
     }
 
     fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
@@ -159,7 +184,7 @@ impl Service {
             .then_all(target.updated(repository, now)))
     }
 
-    async fn remove_tags(
+    pub(crate) async fn remove_tags(
         &self,
         repository: &RepositoryName,
         place: Placement,
@@ -186,12 +211,8 @@ impl Service {
         placement.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })
     }
 
-    /// The indexes that name `digest`: refuses if one of them is not deleted.
-    async fn deleted_parents(
-        &self,
-        id: RepositoryId,
-        digest: &Digest,
-    ) -> Result<Vec<Digest>, RepositoryError> {
+    /// The indexes that name `digest`.
+    async fn deleted_parents(&self, id: RepositoryId, digest: &Digest) -> Result<Parents, Error> {
         let key = keys::uses(id);
         let members =
             self.keyspace().range(&key, keys::of_digest(digest), RANGE_LIMIT, Direction::Forward).await?;
@@ -203,14 +224,14 @@ impl Service {
         let live = parents.iter().zip(stored).find(|(_, stored)| stored.is_some()).map(|(parent, _)| parent);
         // No commit can watch more than that; they go when they cannot be restored any more.
         let too_many = parents.first().filter(|_| parents.len() == RANGE_LIMIT);
-        match live.or(too_many).cloned() {
-            Some(parent) => Err(RepositoryError::StillNeeded { digest: digest.clone(), parent }),
-            None => Ok(parents),
-        }
+        Ok(match live.or(too_many).cloned() {
+            Some(parent) => Parents::Live(parent),
+            None => Parents::Deleted(parents),
+        })
     }
 
     /// The tags that name `digest`, one more than one commit removes at most.
-    async fn tags_of(&self, id: RepositoryId, digest: &Digest) -> Result<Vec<TagBefore>, Error> {
+    pub(crate) async fn tags_of(&self, id: RepositoryId, digest: &Digest) -> Result<Vec<TagBefore>, Error> {
         let key = keys::tagged(id);
         let limit = TAGS_AT_ONCE + 1;
         let members = self.keyspace().range(&key, keys::of_digest(digest), limit, Direction::Forward).await?;
@@ -236,6 +257,31 @@ enum Progress {
     Done,
     SomeTagsRemoved,
     LookAgain,
+}
+
+/// What is found of a manifest that is to be deleted.
+pub(crate) enum Found {
+    Deletable(Deletable),
+    /// This index, which is not deleted, names it.
+    PartOf(Digest),
+    Nothing,
+    /// The repository is not where it was believed to be.
+    Elsewhere,
+}
+
+enum Parents {
+    /// All of them.
+    Deleted(Vec<Digest>),
+    /// One that is not, or they are too many to know.
+    Live(Digest),
+}
+
+/// A manifest that no live index names.
+pub(crate) struct Deletable {
+    rev: u64,
+    pub(crate) record: Record,
+    /// Deleted indexes that would name it again if they were restored.
+    parents: Vec<Digest>,
 }
 
 /// What goes with a manifest.

@@ -44,6 +44,7 @@ mod referrers;
 mod releasing;
 mod repositories;
 mod restoring;
+mod retention;
 mod rules;
 mod sessions;
 mod signing_keys;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use oci::{Digest, Generation, RepositoryName};
 use proto::metadata::{
     Reclaim, ReclaimError,
-    reclaim::{Audited, Discarded, Found, Office, Reaped, StaleUpload, Survey, Unlinked, Why},
+    reclaim::{Audited, Discarded, Found, Office, Reaped, Retained, StaleUpload, Survey, Unlinked, Why},
 };
 
 use crate::Service;
@@ -16,6 +16,7 @@ mod auditing;
 mod garbage;
 mod office;
 mod reaping;
+mod retaining;
 mod stale;
 mod survey;
 mod unlinking;
@@ -29,6 +30,10 @@ impl Reclaim for Service {
 
     async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError> {
         Ok(self.unlink_unused(after).await?)
+    }
+
+    async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError> {
+        Ok(self.retain_by_rules(cursor).await?)
     }
 
     async fn reap(&self) -> Result<Reaped, ReclaimError> {

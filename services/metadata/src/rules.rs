@@ -5,7 +5,7 @@ use bytes::Bytes;
 use oci::{Digest, RepositoryName};
 use proto::metadata::{
     RepositoryError, Rules,
-    rules::{Immutable, RuleSet, RulesOf},
+    rules::{Immutable, Preview, RuleSet, RulesOf},
 };
 
 use crate::{
@@ -41,6 +41,21 @@ impl Rules for Service {
         }
 
         Err(RepositoryError::Conflict { attempted: format!("making the rules of {of}").into() })
+    }
+
+    async fn preview_rules(
+        &self,
+        repository: &RepositoryName,
+        rules: Option<&RuleSet>,
+    ) -> Result<Preview, RepositoryError> {
+        let place = self.placements(std::slice::from_ref(repository)).await?.pop().flatten();
+        let place = place.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })?;
+        let rules = match rules {
+            Some(rules) => rules.clone(),
+            None => self.rules_before(place, repository).await?.set,
+        };
+
+        Ok(self.preview(place.id, &rules).await?)
     }
 }
 

@@ -162,15 +162,19 @@ impl TagBefore {
         &self.tag
     }
 
-    fn no_longer_recent(&self) -> Result<Option<Mutation>, Error> {
+    /// The name of its last push, by which it is in the list of recent ones.
+    pub(crate) fn pushed_as(&self) -> Result<Option<Ulid>, Error> {
         let Some(pushed) = &self.pushed else {
             return Ok(None);
         };
         let (key, field) = (keys::pushed(self.id), keys::named(&self.tag));
         let text = std::str::from_utf8(pushed).map_err(|_| damaged(&key, &field))?;
-        let at: Ulid =
-            text.split(' ').next().and_then(|at| at.parse().ok()).ok_or_else(|| damaged(&key, &field))?;
+        let at = text.split(' ').next().and_then(|at| at.parse().ok());
+        at.map(Some).ok_or_else(|| damaged(&key, &field))
+    }
 
-        Ok(Some(Mutation::RemoveMember(keys::recent(self.id), keys::recent_tag(at, &self.tag))))
+    fn no_longer_recent(&self) -> Result<Option<Mutation>, Error> {
+        let listed = |at| Mutation::RemoveMember(keys::recent(self.id), keys::recent_tag(at, &self.tag));
+        Ok(self.pushed_as()?.map(listed))
     }
 }

@@ -3,13 +3,15 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{Digest, RepositoryName};
+use oci::{Digest, Needed, RepositoryName};
+use proto::metadata::Actor;
 
 use crate::{
     Outcome, Service,
+    deletion::Found,
     failure::{parsed, parsed_member},
     keys::{self, RepositoryId, field},
-    keyspace::{Commit, Condition, Error, Mutation, Record},
+    keyspace::{Commit, Condition, Direction, Error, Mutation, RANGE_LIMIT, Record},
     manifests::recorded_needs,
     placement::{Placement, Target},
     step,
@@ -99,10 +101,55 @@ impl Service {
             // A push that was cut off has brought it back, or a deletion that was has not removed it.
             (_, Some(_)) => commit.then(removed(id, &digest)),
             (_, None) if trashed.is_empty() => commit,
-            (_, None) => self.releasing(commit.when(gone(id, &digest)), id, (&digest, &trashed)).await?,
+            (_, None) => {
+                self.dependants_go(name, place, (&digest, &trashed)).await?;
+                self.releasing(commit.when(gone(id, &digest)), id, (&digest, &trashed)).await?
+            }
         };
         let unlisted = Mutation::RemoveMember(list, member.clone());
         self.commit(step!("give_up"), commit.then(unlisted)).await
+    }
+
+    /// Children and referrers live as long as their parent and subject: those that have no tag, and that nobody has
+    /// pushed anew for the grace, go to the trash themselves. First, because the record leads to them.
+    async fn dependants_go(
+        &self,
+        name: &RepositoryName,
+        place: Placement,
+        (digest, trashed): (&Digest, &Record),
+    ) -> Result<(), Error> {
+        let id = place.id;
+        let rules = self.rules_before(place, name).await?;
+        let over_ms = (self.now() - self.0.reclaim.unused_grace).as_millisecond();
+        let needs = recorded_needs(&keys::trashed(id, digest), trashed)?;
+        for dependant in self.dependants_of(id, digest, &needs).await? {
+            let Found::Deletable(found) = self.deletable(name, place, &dependant).await? else { continue };
+            let pushed_ms = found.record.number(field::PUSHED).unwrap_or_default();
+            if pushed_ms < over_ms && self.tags_of(id, &dependant).await?.is_empty() {
+                // Who changes it meanwhile needs it.
+                let _ = self
+                    .throw_away((name, place), (&dependant, &found), (&[], &rules), &Actor::service())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The children of a manifest, and what refers to it.
+    pub(crate) async fn dependants_of(
+        &self,
+        id: RepositoryId,
+        digest: &Digest,
+        needs: &[(Needed, Digest)],
+    ) -> Result<Vec<Digest>, Error> {
+        let children = needs.iter().filter(|(what, _)| *what == Needed::Manifest);
+        let mut dependants: Vec<Digest> = children.map(|(_, child)| child.clone()).collect();
+
+        let (key, of_digest) = (keys::referrers(id), keys::referrers_of(digest, None));
+        for member in self.keyspace().range(&key, of_digest, RANGE_LIMIT, Direction::Forward).await? {
+            dependants.push(parsed_member(&key, keys::last_part(&member))?);
+        }
+        Ok(dependants)
     }
 
     async fn releasing(

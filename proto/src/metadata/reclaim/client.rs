@@ -7,7 +7,8 @@ use oci::{Digest, Generation, RepositoryName};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
-    Audited, Discarded, Found, Office, Reaped, Reclaim, ReclaimError, StaleUpload, Survey, Unlinked, Why,
+    Audited, Discarded, Found, Office, Reaped, Reclaim, ReclaimError, Retained, StaleUpload, Survey,
+    Unlinked, Why,
 };
 use crate::{
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
@@ -50,6 +51,13 @@ impl Reclaim for ReclaimClient {
         let answer = self.service.clone().unlink(unary(message, self.deadline)).await;
 
         concluded("unlinking", answer, Unlinked::from_message)
+    }
+
+    async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError> {
+        let message = wire::RetainRequest { cursor: cursor.map(ToOwned::to_owned) };
+        let answer = self.service.clone().retain(unary(message, self.deadline)).await;
+
+        concluded("retaining tags", answer, Retained::from_message)
     }
 
     async fn reap(&self) -> Result<Reaped, ReclaimError> {

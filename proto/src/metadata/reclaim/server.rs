@@ -56,6 +56,13 @@ impl ReclaimService for Server {
         Ok(Response::new(unlinked.to_message()))
     }
 
+    async fn retain(&self, request: Request<wire::RetainRequest>) -> Answer<wire::RetainResponse> {
+        let cursor = request.into_inner().cursor;
+
+        let retained = self.0.retain(cursor.as_deref()).await.map_err(status_of)?;
+        Ok(Response::new(retained.to_message()))
+    }
+
     async fn reap(&self, _: Request<wire::ReapRequest>) -> Answer<wire::ReapResponse> {
         let reaped = self.0.reap().await.map_err(status_of)?;
         Ok(Response::new(reaped.to_message()))

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use oci::RepositoryName;
 use service_kit::grpc::{GrpcChannel, unary};
 
-use super::{RuleSet, Rules, RulesOf};
+use super::{Preview, RuleSet, Rules, RulesOf};
 use crate::{
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::Wire as _,
@@ -44,5 +45,17 @@ impl Rules for RulesClient {
         let answer = self.service.clone().put_rules(unary(message, self.deadline)).await;
 
         concluded("making rules", answer, |_| Ok(()))
+    }
+
+    async fn preview_rules(
+        &self,
+        repository: &RepositoryName,
+        rules: Option<&RuleSet>,
+    ) -> Result<Preview, RepositoryError> {
+        let (repository, rules) = (repository.to_string(), rules.map(RuleSet::to_message));
+        let message = wire::PreviewRulesRequest { repository, rules };
+        let answer = self.service.clone().preview_rules(unary(message, self.deadline)).await;
+
+        concluded("trying rules", answer, Preview::from_message)
     }
 }

@@ -43,4 +43,16 @@ impl RuleService for Server {
         self.0.put_rules(&of, rules.as_ref()).await.map_err(status_of)?;
         Ok(Response::new(wire::PutRulesResponse {}))
     }
+
+    async fn preview_rules(
+        &self,
+        request: Request<wire::PreviewRulesRequest>,
+    ) -> Answer<wire::PreviewRulesResponse> {
+        let wire::PreviewRulesRequest { repository, rules } = request.into_inner();
+        let rules = rules.map(RuleSet::from_message).transpose()?;
+        let repository = parsed("repository", &repository)?;
+
+        let preview = self.0.preview_rules(&repository, rules.as_ref()).await.map_err(status_of)?;
+        Ok(Response::new(preview.to_message()))
+    }
 }

@@ -8,13 +8,15 @@
     reason = "this module is a test"
 )]
 
-use oci::{Digest, Reference, RepositoryName, Tag};
+use std::time::Duration;
+
+use oci::{Digest, Need, Needed, Reference, RepositoryName, Tag};
 use serde_json::json;
 use tokio::join;
 
-use super::{RuleSet, RulesOf};
+use super::{Preview, RuleSet, RulesOf};
 use crate::metadata::{
-    Actor, RepositoryError,
+    Actor, More, PageRequest, RepositoryError,
     accounts::Role,
     reclaim::suite::{image, put},
     repositories::{Expected, NewManifest, Restore},
@@ -31,6 +33,9 @@ pub async fn run(world: World) {
     what_is_excepted_moves(&world).await;
     the_own_rules_hold_instead_of_those_of_the_namespace(&world).await;
     no_push_passes_a_rule_that_was_made_before_it_ended(&world).await;
+    tags_go_as_rules_say_and_can_be_brought_back(&world).await;
+    what_is_tagged_otherwise_or_part_of_an_index_stays(&world).await;
+    the_walk_over_many_tags_goes_on_where_it_stopped(&world).await;
 }
 
 fn rules(value: serde_json::Value) -> RuleSet {
@@ -166,4 +171,113 @@ async fn no_push_passes_a_rule_that_was_made_before_it_ended(world: &World) {
 
         assert_eq!(two.named(world, "v1").await, named, "it moved under the rule: {outcome:?}");
     }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Until nothing is left that rules let go: how many tags and manifests went, and in how many steps.
+async fn retain(world: &World) -> (u64, u64, usize) {
+    let (mut tags, mut manifests, mut steps, mut cursor) = (0, 0, 0, None);
+    loop {
+        let retained = world.reclaim.retain(cursor.as_deref()).await.unwrap();
+        tags += retained.tags;
+        manifests += retained.manifests;
+        steps += 1;
+        cursor = retained.next;
+        if cursor.is_none() {
+            return (tags, manifests, steps);
+        }
+    }
+}
+
+async fn all_tags(world: &World, name: &RepositoryName) -> Vec<String> {
+    let page = PageRequest { after: None, limit: 1_000 };
+    let tags = world.repositories.tags(name, &page).await.unwrap().entries;
+    tags.iter().map(ToString::to_string).collect()
+}
+
+async fn is_stored(world: &World, name: &RepositoryName, body: &str) -> bool {
+    world.repositories.manifest(name, &Reference::Digest(digest(body))).await.is_ok()
+}
+
+async fn tags_go_as_rules_say_and_can_be_brought_back(world: &World) {
+    let actor = world.user("ru-ci", Role::User).await;
+    let name = repository("ru-ci/app");
+    for number in 1..=4 {
+        world.clock.advance(DAY);
+        let blob = world.push_blob(&name, &format!("ru-ci, content {number}"), &actor).await;
+        put(world, &image(&name, &format!("ru-ci {number}"), &blob, &[&format!("ci-{number}")]), &actor)
+            .await;
+    }
+    let tried = rules(json!({ "retain": [{ "tags": "ci-*", "keep_last": 2 }] }));
+    let preview = world.rules.preview_rules(&name, Some(&tried)).await.unwrap();
+    let (tags, size_bytes) = (vec![tag("ci-2"), tag("ci-1")], 2 * "ru-ci, content 1".len() as u64);
+    assert_eq!(preview, Preview { tags, manifests: 2, size_bytes, more: More::No });
+    let in_force = world.rules.preview_rules(&name, None).await.unwrap();
+    assert_eq!(in_force, Preview { tags: vec![], manifests: 0, size_bytes: 0, more: More::No });
+    assert_eq!(retain(world).await, (0, 0, 1));
+
+    make(world, "ru-ci", json!({ "retain": [{ "tags": "ci-*", "keep_last": 1, "within": "36h" }] })).await;
+    assert_eq!(retain(world).await, (2, 2, 1));
+    assert_eq!(all_tags(world, &name).await, ["ci-3", "ci-4"]);
+    assert!(!is_stored(world, &name, "ru-ci 1").await && is_stored(world, &name, "ru-ci 3").await);
+    world.clock.advance(DAY);
+    assert_eq!(retain(world).await, (1, 1, 1), "its time has come");
+
+    world.rules.put_rules(&"ru-ci".parse().unwrap(), None).await.unwrap();
+    let back = Restore { repository: name.clone(), what: Reference::Digest(digest("ru-ci 1")), to: None };
+    world.repositories.restore(&back, &actor).await.unwrap();
+    assert_eq!(all_tags(world, &name).await, ["ci-1", "ci-4"]);
+}
+
+async fn what_is_tagged_otherwise_or_part_of_an_index_stays(world: &World) {
+    let actor = world.user("ru-index", Role::User).await;
+    let name = repository("ru-index/app");
+    let blob = world.push_blob(&name, "ru-index, content", &actor).await;
+    put(world, &image(&name, "ru-index, both", &blob, &["old-1", "stable"]), &actor).await;
+    put(world, &image(&name, "ru-index, child", &blob, &["old-2"]), &actor).await;
+    let child = Need { digest: digest("ru-index, child"), size: 1, what: Needed::Manifest };
+    let index = image(&name, "ru-index, index", &blob, &["multi"]);
+    put(world, &NewManifest { needs: vec![child], ..index }, &actor).await;
+
+    make(world, "ru-index/app", json!({ "retain": [{ "tags": "old-*", "within": "1h" }] })).await;
+    world.clock.advance(DAY);
+    assert_eq!(retain(world).await, (2, 0, 1));
+    assert_eq!(all_tags(world, &name).await, ["multi", "stable"]);
+    assert!(
+        is_stored(world, &name, "ru-index, both").await && is_stored(world, &name, "ru-index, child").await
+    );
+
+    // The index goes, and what only it has used when it cannot be restored any more.
+    make(world, "ru-index/app", json!({ "retain": [{ "tags": "multi", "within": "1h" }] })).await;
+    let preview = world.rules.preview_rules(&name, None).await.unwrap();
+    assert_eq!(
+        (preview.manifests, preview.size_bytes),
+        (2, 0),
+        "the child with it; its content is used by another"
+    );
+    assert_eq!(retain(world).await, (1, 1, 1));
+    assert!(is_stored(world, &name, "ru-index, child").await);
+    world.clock.advance(8 * DAY);
+    world.reclaim.unlink(None).await.unwrap();
+    assert!(!is_stored(world, &name, "ru-index, child").await);
+    assert!(is_stored(world, &name, "ru-index, both").await);
+}
+
+async fn the_walk_over_many_tags_goes_on_where_it_stopped(world: &World) {
+    let actor = world.user("ru-many", Role::User).await;
+    let name = repository("ru-many/app");
+    let blob = world.push_blob(&name, "ru-many, content", &actor).await;
+    let image = image(&name, "ru-many", &blob, &[]);
+    for hundred in 0..45 {
+        let tags = (0..100).map(|number| tag(&format!("ci-{:04}", hundred * 100 + number))).collect();
+        put(world, &NewManifest { tags, ..image.clone() }, &actor).await;
+    }
+
+    make(world, "ru-many/app", json!({ "retain": [{ "tags": "*", "keep_last": 3 }] })).await;
+    let (tags, manifests, steps) = retain(world).await;
+
+    assert_eq!((tags, manifests), (4_497, 0));
+    assert!(steps > 1, "no step does it all");
+    assert_eq!(all_tags(world, &name).await, ["ci-4497", "ci-4498", "ci-4499"]);
 }

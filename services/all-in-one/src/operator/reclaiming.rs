@@ -61,7 +61,23 @@ async fn survey(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(),
     Ok(())
 }
 
+async fn retain(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
+    let (mut cursor, mut tags, mut manifests) = (None, 0, 0);
+    loop {
+        let retained = operator.reclaim.retain(cursor.as_deref()).await?;
+        tags += retained.tags;
+        manifests += retained.manifests;
+        cursor = retained.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    writeln!(out, "{tags} tags are gone by rules, with {manifests} manifests that can be restored")?;
+    Ok(())
+}
+
 async fn reclaim(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
+    retain(operator, out).await?;
     let (mut after, mut again) = (None, More::No);
     let (mut links, mut link_bytes, mut manifests) = (0, 0, 0);
     loop {

@@ -4,7 +4,7 @@ use std::{io::Write, str::FromStr};
 
 use clap::Args;
 use oci::{Digest, Reference, RepositoryName};
-use proto::metadata::{Repositories as _, repositories};
+use proto::metadata::{Actor, Repositories as _, repositories};
 
 use super::{Operator, OperatorError, Which};
 
@@ -51,7 +51,7 @@ impl Restore {
     ) -> Result<(), OperatorError> {
         let What { repository, reference } = self.what.clone();
         let restore = repositories::Restore { repository, what: reference, to: self.to.clone() };
-        let digest = operator.repositories.restore(&restore, &Operator::actor()).await?;
+        let digest = operator.repositories.restore(&restore, &Actor::service()).await?;
 
         match &restore.what {
             Reference::Tag(tag) => writeln!(out, "{}:{tag} names {digest} again", restore.repository)?,

@@ -7,12 +7,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use oci::RepositoryName;
 use proto::metadata::{
-    Rules as _,
-    rules::{RuleSet, RulesOf},
+    More, Rules as _,
+    rules::{self, RuleSet, RulesOf},
 };
 
-use super::{Operator, OperatorError, Which};
+use super::{Operator, OperatorError, Which, sizes::Size};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -30,13 +31,20 @@ enum Action {
     Set(Set),
     /// Removes its own rules: a repository then has those of its namespace
     Clear(Clear),
+    /// Changes nothing, and says which tags would go now, and how many bytes with them
+    Preview(Preview),
 }
 
 const EXAMPLE: &str = "\
 Example of a file:
   [[immutable]]                 # tags that are neither moved nor deleted
   tags = \"v*\"                   # * is any run of characters, ? is one
-  except = [\"*-rc*\"]";
+  except = [\"*-rc*\"]
+
+  [[retain]]                    # tags that go by themselves, except
+  tags = \"ci-*\"
+  keep_last = 10                # those that were pushed last
+  within = \"30d\"              # and those that were pushed within this time";
 
 #[derive(Debug, Args)]
 struct Show {
@@ -64,6 +72,17 @@ struct Clear {
     which: Which,
 }
 
+#[derive(Debug, Args)]
+struct Preview {
+    /// `team/app`
+    repository: RepositoryName,
+    /// Tries these rules (TOML; `-` for the standard input) instead of those in force
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+}
+
 /// Why a file with rules cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", file.display())]
@@ -85,7 +104,8 @@ impl Rules {
         match &self.action {
             Action::Show(Show { which, .. })
             | Action::Set(Set { which, .. })
-            | Action::Clear(Clear { which, .. }) => which,
+            | Action::Clear(Clear { which, .. })
+            | Action::Preview(Preview { which, .. }) => which,
         }
     }
 
@@ -108,6 +128,11 @@ impl Rules {
                 operator.rules.put_rules(of, None).await?;
                 writeln!(out, "{of} has no rules of its own any more")?;
             }
+            Action::Preview(Preview { repository, file, .. }) => {
+                let rules = file.as_deref().map(read).transpose()?;
+                let preview = operator.rules.preview_rules(repository, rules.as_ref()).await?;
+                print(&preview, out)?;
+            }
         }
         Ok(())
     }
@@ -122,6 +147,19 @@ fn read(file: &Path) -> Result<RuleSet, FileError> {
     };
     let rules = text.map_err(Unusable::from).and_then(|text| Ok(toml::from_str(&text)?));
     rules.map_err(|why| FileError { file: file.to_owned(), why })
+}
+
+fn print(preview: &rules::Preview, out: &mut (dyn Write + Send)) -> io::Result<()> {
+    let rules::Preview { tags, manifests, size_bytes, more } = preview;
+    for tag in tags {
+        writeln!(out, "{tag}")?;
+    }
+    let at_least = if *more == More::Yes { "at least " } else { "" };
+    let (tags, size) = (tags.len(), Size(*size_bytes));
+    writeln!(
+        out,
+        "{at_least}{tags} tags would go, with {manifests} manifests and {size} that nothing else here uses"
+    )
 }
 
 fn printed(rules: &RuleSet) -> io::Result<String> {

@@ -31,6 +31,8 @@ const BATCH_BYTES: usize = 8 * 1_024 * 1_024;
 const PAUSE_AFTER_FAILED_REOPEN: Duration = Duration::from_millis(200);
 // How long a relaxed commit waits for its sync: what the loss of power then takes with it.
 const RELAXED_FOR: Duration = Duration::from_millis(100);
+/// A disk that is full is not asked all the time.
+const UNTIL_THERE_IS_ROOM: Duration = Duration::from_secs(2);
 const COMMITTING: &str = "committing";
 
 type Outcome = Result<(), CommitError>;
@@ -105,18 +107,21 @@ impl Committer {
     }
 
     fn next_request(&mut self) -> Option<Request> {
-        if !self.journal.is_empty() {
-            if let Ok(request) = self.requests.next_within(RELAXED_FOR) {
+        let mut patience = RELAXED_FOR;
+        while !self.journal.is_empty() {
+            if let Ok(request) = self.requests.next_within(patience) {
                 return request;
             }
             self.catch_up();
+            patience = UNTIL_THERE_IS_ROOM;
         }
         self.requests.next()
     }
 
-    /// Syncs what was relaxed. If that fails, the database is opened again, with what the journal says.
+    /// Syncs what was relaxed, once there is room on the disk. If that fails, the database is opened again, with what
+    /// the journal says.
     fn catch_up(&mut self) {
-        if self.journal.is_empty() {
+        if self.journal.is_empty() || !matches!(self.room(), Ok(1..)) {
             return;
         }
         match catch_unwind(AssertUnwindSafe(|| self.sync())) {

@@ -10,13 +10,15 @@ use std::{
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use oci::Digest;
-use redb::{Database, ReadableDatabase as _, TableDefinition, TableError, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase as _, TableDefinition, TableError, WriteTransaction};
 
 use super::tables::{Failure, Writing};
 use crate::keyspace::{Commit, CommitError, Field, Key, Mutation, apply::apply};
 
 // epoch (8 bytes), length of the payload (4), checksum (16), payload. Records follow one another from the beginning of
-// the file, and end with the first that is not of the epoch that the database is in.
+// the file, and end with the first that is not of the epoch that the database is in, or does not follow the one before:
+// the checksum covers that of the former record, because behind a torn record there may be others, and one that is
+// written over it later may end where they begin.
 const HEAD: usize = 8 + 4 + CHECKSUM;
 const CHECKSUM: usize = 16;
 
@@ -33,7 +35,13 @@ pub(super) struct Journal {
     file: File,
     epoch: u64,
     length: u64,
+    last: Checksum,
 }
+
+type Checksum = [u8; CHECKSUM];
+
+/// Before the first record.
+const NONE: Checksum = [0; CHECKSUM];
 
 impl Journal {
     /// Opens the file, and makes it the first time.
@@ -41,7 +49,7 @@ impl Journal {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(directory.join("metadata.journal"))?;
-        Ok(Self { file, epoch: 0, length: 0 })
+        Ok(Self { file, epoch: 0, length: 0, last: NONE })
     }
 
     /// Whether nothing waits for a sync.
@@ -53,32 +61,27 @@ impl Journal {
         self.length < LONGEST_BYTES
     }
 
-    /// Brings into a database that was just opened what the process before has not synced, and begins a new epoch:
-    /// what is torn now may lie behind a record that is written next, and fit.
+    /// Brings into a database that was just opened what the process before has not synced. It is not synced now
+    /// either: a disk that is full must not keep anyone from reading.
     pub(super) fn recover(&mut self, database: &Database) -> Result<(), Failure> {
         self.epoch = epoch(database)?;
-        self.length = 0;
-        if self.file.metadata()?.len() == 0 {
+        let mutations = self.read()?;
+        if mutations.is_empty() {
             return Ok(());
         }
 
-        let mutations = self.read()?;
-        if !mutations.is_empty() {
-            tracing::info!(changes = mutations.len(), "relaxed commits are taken from the journal");
-        }
-        let transaction = database.begin_write()?;
-        let commit = mutations.into_iter().fold(Commit::synced(), Commit::then);
-        match apply(&commit, &mut Writing::open(&transaction)?)? {
-            Ok(()) => {}
+        tracing::info!(changes = mutations.len(), "relaxed commits are taken from the journal");
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(Durability::None)?;
+        let commit = mutations.into_iter().fold(Commit::relaxed(), Commit::then);
+        let applied = apply(&commit, &mut Writing::open(&transaction)?)?;
+        match applied {
+            Ok(()) => Ok(transaction.commit()?),
             // They were applied once before, to the very same state.
             Err(CommitError::Conflict { .. } | CommitError::Engine(_)) => {
-                return Err(Failure::Corrupted("the journal does not fit the database".to_owned()));
+                Err(Failure::Corrupted("the journal does not fit the database".to_owned()))
             }
         }
-        self.supersede(&transaction)?;
-        transaction.commit()?;
-        self.superseded();
-        Ok(())
     }
 
     /// Adds what a batch has changed.
@@ -90,10 +93,12 @@ impl Journal {
         let mut record = Vec::with_capacity(HEAD + payload.len());
         record.put_u64(self.epoch);
         record.put_u32(length);
-        record.put_slice(&checksum(self.epoch, &payload));
+        let checksum = checksum(self.epoch, &self.last, &payload);
+        record.put_slice(&checksum);
         record.put_slice(&payload);
         self.file.write_all_at(&record, self.length)?;
         self.length += record.len() as u64;
+        self.last = checksum;
         Ok(())
     }
 
@@ -106,23 +111,25 @@ impl Journal {
     /// That commit is done.
     pub(super) fn superseded(&mut self) {
         self.epoch += 1;
-        self.length = 0;
+        (self.length, self.last) = (0, NONE);
     }
 
-    /// All changes of this epoch, as far as they are whole.
-    fn read(&self) -> io::Result<Vec<Mutation>> {
-        let mut mutations = Vec::new();
-        let (mut at, end) = (0, self.file.metadata()?.len());
-        while let Some(payload) = self.record(at, end)? {
-            at += (HEAD + payload.len()) as u64;
+    /// All changes of this epoch, as far as they are whole. What is appended next comes behind them.
+    fn read(&mut self) -> io::Result<Vec<Mutation>> {
+        (self.length, self.last) = (0, NONE);
+        let (mut mutations, end) = (Vec::new(), self.file.metadata()?.len());
+        while let Some((payload, checksum)) = self.record(end)? {
+            let length = (HEAD + payload.len()) as u64;
             let Some(changes) = parse(payload) else { break };
             mutations.extend(changes);
+            (self.length, self.last) = (self.length + length, checksum);
         }
         Ok(mutations)
     }
 
-    fn record(&self, at: u64, end: u64) -> io::Result<Option<Bytes>> {
-        let mut head = [0; HEAD];
+    /// The record behind those that were read.
+    fn record(&self, end: u64) -> io::Result<Option<(Bytes, Checksum)>> {
+        let (mut head, at) = ([0; HEAD], self.length);
         if at + HEAD as u64 > end {
             return Ok(None);
         }
@@ -135,7 +142,8 @@ impl Journal {
 
         let mut payload = vec![0; length as usize];
         self.file.read_exact_at(&mut payload, at + HEAD as u64)?;
-        Ok((checksum(epoch, &payload) == *rest).then(|| payload.into()))
+        let checksum = checksum(epoch, &self.last, &payload);
+        Ok((checksum == *rest).then(|| (payload.into(), checksum)))
     }
 }
 
@@ -148,8 +156,8 @@ fn epoch(database: &Database) -> Result<u64, Failure> {
 }
 
 /// The beginning of a digest, in hex.
-fn checksum(epoch: u64, payload: &[u8]) -> [u8; CHECKSUM] {
-    let whole = Digest::of_sha256(&[&epoch.to_be_bytes(), payload].concat());
+fn checksum(epoch: u64, last: &Checksum, payload: &[u8]) -> Checksum {
+    let whole = Digest::of_sha256(&[&epoch.to_be_bytes(), &last[..], payload].concat());
     std::array::from_fn(|at| whole.hex().as_bytes()[at])
 }
 
@@ -235,7 +243,7 @@ mod tests {
         journal.append(mutations()[..4].iter()).unwrap();
         journal.append(mutations()[4..].iter()).unwrap();
 
-        let journal = Journal::open(directory.path()).unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap();
 
         assert_eq!(text(&journal.read().unwrap()), text(&mutations()));
     }
@@ -269,9 +277,11 @@ mod tests {
 
         let mut journal = Journal::open(directory.path()).unwrap();
         journal.recover(&database).unwrap();
-        journal.append(mutations().iter()).unwrap();
+        let mut others = mutations();
+        others[1] = Mutation::RemoveValue(Key::new("yek"));
+        journal.append(others.iter()).unwrap();
 
-        assert_eq!(text(&journal.read().unwrap()), text(&mutations()));
+        assert_eq!(text(&journal.read().unwrap()), text(&others));
     }
 
     #[test]
@@ -286,14 +296,14 @@ mod tests {
 
         for cut in whole..journal.length {
             std::fs::write(&path, &bytes[..usize::try_from(cut).unwrap()]).unwrap();
-            let journal = Journal::open(directory.path()).unwrap();
+            let mut journal = Journal::open(directory.path()).unwrap();
             assert_eq!(text(&journal.read().unwrap()), text(&mutations()), "cut at {cut}");
         }
         for broken in usize::try_from(whole).unwrap()..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[broken] ^= 1;
             std::fs::write(&path, bytes).unwrap();
-            let journal = Journal::open(directory.path()).unwrap();
+            let mut journal = Journal::open(directory.path()).unwrap();
             assert_eq!(text(&journal.read().unwrap()), text(&mutations()), "broken at {broken}");
         }
     }
