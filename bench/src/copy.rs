@@ -4,9 +4,10 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -16,6 +17,8 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+
+use crate::content;
 
 const BUFFER: usize = 1 << 20;
 const BUFFERS: usize = 4;
@@ -31,9 +34,11 @@ pub(crate) struct Measured {
 
 /// Receives `size_bytes` bytes from a second process and makes them a durable file in `dir`.
 pub(crate) fn measure(size_bytes: u64, dir: &Path) -> io::Result<Measured> {
+    // Both ends are made here, so that nobody waits for a sender that did not start.
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut sender = spawn_sender(&listener, size_bytes)?;
+    let connecting = TcpStream::connect(listener.local_addr()?)?;
     let (socket, _) = listener.accept()?;
+    let mut sender = spawn_sender(connecting, size_bytes)?;
 
     let name = format!("bench-copy-{}", std::process::id());
     let (partial, finished) = (dir.join(format!("{name}.partial")), dir.join(name));
@@ -49,17 +54,16 @@ pub(crate) fn measure(size_bytes: u64, dir: &Path) -> io::Result<Measured> {
     Ok(Measured { elapsed, cpu: cpu_after.saturating_sub(cpu_before), digest: stored? })
 }
 
-fn spawn_sender(listener: &TcpListener, size_bytes: u64) -> io::Result<Child> {
-    let address = listener.local_addr()?;
+fn spawn_sender(socket: TcpStream, size_bytes: u64) -> io::Result<Child> {
     let program = std::env::current_exe()?;
-    Command::new(program).args(["send", &address.to_string(), &size_bytes.to_string()]).spawn()
+    let socket = Stdio::from(OwnedFd::from(socket));
+    Command::new(program).args(["send", &size_bytes.to_string()]).stdout(socket).spawn()
 }
 
-/// Sends `size_bytes` bytes that do not compress to nothing, as fast as the socket takes them.
-pub(crate) fn send(address: SocketAddr, size_bytes: u64) -> io::Result<()> {
-    let mut socket = TcpStream::connect(address)?;
-    let block: Vec<u8> =
-        (0..BUFFER).map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect();
+/// Sends `size_bytes` bytes to standard output, a socket, as fast as it takes them.
+pub(crate) fn send(size_bytes: u64) -> io::Result<()> {
+    let mut socket = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let block = content::block(BUFFER);
     let mut left = size_bytes;
     while left > 0 {
         let length = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));

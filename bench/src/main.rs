@@ -1,8 +1,18 @@
-//! Measures this machine, so that the hub's own numbers can be read against it.
+//! Measures Bucket beside its peers, and what this machine can do at all.
 
+mod ballast;
+mod compare;
+mod content;
 mod copy;
+mod http;
+mod ledger;
+mod load;
+mod registry;
+mod scenarios;
+mod servers;
+mod usage;
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -14,6 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Yardstick {
+    /// Runs nginx, CNCF distribution and Bucket in alternation, and prints medians and ratios.
+    Compare(compare::Options),
     /// The least that storing a pushed blob can cost: socket, sha256, file, fdatasync, rename.
     Copy {
         /// Bytes to copy, such as 512MiB or 1GiB.
@@ -25,13 +37,14 @@ enum Yardstick {
     },
     /// The sending half of `copy`, a process of its own so that its CPU time is not counted.
     #[command(hide = true)]
-    Send { address: SocketAddr, size: u64 },
+    Send { size: u64 },
 }
 
 fn main() -> io::Result<()> {
     match Arguments::parse().yardstick {
+        Yardstick::Compare(options) => options.run()?,
         Yardstick::Copy { size, dir } => report(size, &copy::measure(size, &dir)?),
-        Yardstick::Send { address, size } => copy::send(address, size)?,
+        Yardstick::Send { size } => copy::send(size)?,
     }
     Ok(())
 }

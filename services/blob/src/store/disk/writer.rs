@@ -23,10 +23,6 @@ use crate::{
 const COPY_BYTES: u64 = 64 * 1024 * 1024;
 // Enough for a disk to write in large pieces, and soon reached.
 const BEGIN_BYTES: u64 = 8 * 1024 * 1024;
-// Nearly all layers are smaller, and are pulled right after they were pushed.
-const CACHED_BYTES: u64 = 64 * 1024 * 1024;
-// What a disk has surely written when so much more has come.
-const BEHIND_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A file that is not committed. None while a job has it, and after it has failed.
 struct Pending {
@@ -166,23 +162,15 @@ impl Temporary {
     }
 
     /// Has the disk begin with what has been written: otherwise it would have nothing to do until the sync, which
-    /// would then take as long as everything before. And of a large file only the beginning stays cached, so that one
-    /// push does not drive out what everybody pulls.
+    /// would then take as long as everything before.
     fn written(&mut self, more_bytes: u64) {
         self.written_bytes += more_bytes;
-        if self.written_bytes - self.begun_bytes < BEGIN_BYTES {
-            return;
-        }
-        // Pages that are not on the disk yet stay, whatever is advised: for them it is the order to write.
-        self.not_needed(CACHED_BYTES, self.begun_bytes.saturating_sub(BEHIND_BYTES));
-        self.not_needed(self.begun_bytes, self.written_bytes);
-        self.begun_bytes = self.written_bytes;
-    }
-
-    // A hint, so it cannot fail in a way that matters.
-    fn not_needed(&self, from: u64, to: u64) {
-        if let Some(length) = NonZeroU64::new(to.saturating_sub(from)) {
-            let _ = rustix::fs::fadvise(&self.file, from, Some(length), Advice::DontNeed);
+        let Some(length) = NonZeroU64::new(self.written_bytes - self.begun_bytes) else { return };
+        if length.get() >= BEGIN_BYTES {
+            // Pages that are not on the disk yet stay, whatever is advised: for them it is the order to write. A hint,
+            // so it cannot fail in a way that matters.
+            let _ = rustix::fs::fadvise(&self.file, self.begun_bytes, Some(length), Advice::DontNeed);
+            self.begun_bytes = self.written_bytes;
         }
     }
 
