@@ -15,7 +15,7 @@ use crate::{
 };
 
 // Large enough that the hand-over to another thread costs nothing beside the work.
-const BATCH_BYTES: usize = 512 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 // What a client sends byte by byte must not become a batch of half a million pieces.
 const BATCH_CHUNKS: usize = 256;
 
