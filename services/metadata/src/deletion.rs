@@ -92,7 +92,7 @@ impl Service {
         };
         let tags = self.tags_of(place.id, digest).await?;
         let rules = self.rules_before(place, repository).await?;
-        if let Some(refused) = rules.forbidden(&tags, None) {
+        if let Some(refused) = self.immutable_of(place.id, digest, &rules).await? {
             return Err(refused);
         }
         // More than fit into one commit go first; the last commit removes the rest together with the manifest.
@@ -238,6 +238,31 @@ impl Service {
         let tags = members.iter().map(|member| parsed_member(&key, keys::last_part(member)));
 
         self.tags_before(id, tags.collect::<Result<_, _>>()?).await
+    }
+
+    /// The refusal of the first tag that names `digest` and may not go, however many they are.
+    async fn immutable_of(
+        &self,
+        id: RepositoryId,
+        digest: &Digest,
+        rules: &RulesBefore,
+    ) -> Result<Option<RepositoryError>, Error> {
+        let (key, mut range) = (keys::tagged(id), keys::of_digest(digest));
+        loop {
+            let members = self.keyspace().range(&key, range.clone(), RANGE_LIMIT, Direction::Forward).await?;
+            let tags = members.iter().map(|member| parsed_member(&key, keys::last_part(member)));
+            let mut tags = self.tags_before(id, tags.collect::<Result<_, Error>>()?).await?;
+            // A crash may have left a tag in the index that names something else by now.
+            tags.retain(|before| before.digest.as_ref() == Some(digest));
+
+            let refused = rules.forbidden(&tags, None);
+            match members.last() {
+                Some(last) if refused.is_none() && members.len() == RANGE_LIMIT => {
+                    range = range.resumed_after(last.clone());
+                }
+                _ => return Ok(refused),
+            }
+        }
     }
 
     pub(crate) async fn tags_before(

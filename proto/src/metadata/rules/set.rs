@@ -72,7 +72,7 @@ pub enum RuleSetError {
         found: usize,
     },
     /// One would let everything go.
-    #[error("the rule for {tags} keeps nothing: say `keep_last`, `within` or both")]
+    #[error("the rule for {tags} keeps nothing: say `keep_last`, `within` or both, more than zero")]
     KeepsNothing {
         /// The pattern of that rule.
         tags: TagPattern,
@@ -108,6 +108,13 @@ impl Selection for Retain {
     }
 }
 
+impl Retain {
+    /// Whether every tag would go as soon as it is pushed: nobody means that.
+    fn keeps_nothing(&self) -> bool {
+        self.keep_last.unwrap_or_default() == 0 && self.within.unwrap_or_default().is_zero()
+    }
+}
+
 impl RuleSet {
     /// A set of these rules.
     ///
@@ -120,7 +127,7 @@ impl RuleSet {
         }
         immutable.iter().try_for_each(check_exceptions)?;
         retain.iter().try_for_each(check_exceptions)?;
-        if let Some(rule) = retain.iter().find(|rule| rule.keep_last.is_none() && rule.within.is_none()) {
+        if let Some(rule) = retain.iter().find(|rule| rule.keeps_nothing()) {
             return Err(RuleSetError::KeepsNothing { tags: rule.tags.clone() });
         }
         Ok(Self { immutable, retain })
@@ -191,6 +198,8 @@ mod tests {
             r#"{"imutable":[{"tags":"*"}]}"#,
             r#"{"immutable":[{"tags":"v[0-9]"}]}"#,
             r#"{"retain":[{"tags":"*"}]}"#,
+            r#"{"retain":[{"tags":"*","keep_last":0}]}"#,
+            r#"{"retain":[{"tags":"*","keep_last":0,"within":"0s"}]}"#,
         ] {
             read(wrong).unwrap_err();
         }

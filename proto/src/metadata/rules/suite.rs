@@ -30,6 +30,7 @@ use crate::metadata::{
 pub async fn run(world: World) {
     rules_are_kept_where_they_were_made(&world).await;
     an_immutable_tag_neither_moves_nor_goes(&world).await;
+    one_immutable_tag_among_many_keeps_all(&world).await;
     what_is_excepted_moves(&world).await;
     the_own_rules_hold_instead_of_those_of_the_namespace(&world).await;
     no_push_passes_a_rule_that_was_made_before_it_ended(&world).await;
@@ -131,6 +132,19 @@ async fn an_immutable_tag_neither_moves_nor_goes(world: &World) {
     let both = NewManifest { tags: vec![tag("latest"), tag("v2")], ..two.old.clone() };
     two.push(world, &both).await.unwrap_err();
     assert_eq!(two.named(world, "latest").await, two.new.digest);
+}
+
+async fn one_immutable_tag_among_many_keeps_all(world: &World) {
+    let two = two(world, "ru-last").await;
+    make(world, "ru-last/app", json!({ "immutable": [{ "tags": "v*" }] })).await;
+    for hundred in 0..6 {
+        let tags = (0..100).map(|number| tag(&format!("a-{hundred}{number:02}"))).collect();
+        two.push(world, &NewManifest { tags, ..two.old.clone() }).await.unwrap();
+    }
+
+    let refused = two.delete(world, Reference::Digest(two.old.digest.clone())).await.unwrap_err();
+    assert_eq!(refused, two.refusal("v*"));
+    assert_eq!(all_tags(world, &two.name).await.len(), 601, "nothing went before the refusal");
 }
 
 async fn what_is_excepted_moves(world: &World) {
