@@ -32,22 +32,19 @@ pub(crate) struct Measured {
     pub(crate) digest: String,
 }
 
-/// Receives `size_bytes` bytes from a second process and makes them a durable file in `dir`.
-pub(crate) fn measure(size_bytes: u64, dir: &Path) -> io::Result<Measured> {
+/// Receives `size_bytes` bytes from a second process and makes them the durable file `finished`, which stays.
+pub(crate) fn measure(size_bytes: u64, finished: &Path) -> io::Result<Measured> {
     // Both ends are made here, so that nobody waits for a sender that did not start.
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let connecting = TcpStream::connect(listener.local_addr()?)?;
     let (socket, _) = listener.accept()?;
     let mut sender = spawn_sender(connecting, size_bytes)?;
 
-    let name = format!("bench-copy-{}", std::process::id());
-    let (partial, finished) = (dir.join(format!("{name}.partial")), dir.join(name));
+    let partial = finished.with_extension("partial");
     let (began, cpu_before) = (Instant::now(), cpu_time()?);
-    let stored = store(&socket, size_bytes, &partial, &finished);
+    let stored = store(&socket, size_bytes, &partial, finished);
     let (elapsed, cpu_after) = (began.elapsed(), cpu_time()?);
 
-    let _ = fs::remove_file(&partial);
-    let _ = fs::remove_file(&finished);
     drop(socket);
     sender.wait()?;
 

@@ -43,7 +43,12 @@ enum Yardstick {
 fn main() -> io::Result<()> {
     match Arguments::parse().yardstick {
         Yardstick::Compare(options) => options.run()?,
-        Yardstick::Copy { size, dir } => report(size, &copy::measure(size, &dir)?),
+        Yardstick::Copy { size, dir } => {
+            let file = dir.join(format!("bench-copy-{}", std::process::id()));
+            let measured = copy::measure(size, &file);
+            let _ = std::fs::remove_file(&file);
+            report(size, &measured?);
+        }
         Yardstick::Send { size } => copy::send(size)?,
     }
     Ok(())

@@ -73,25 +73,23 @@ impl Hasher {
         HashState(state.freeze())
     }
 
-    fn update(&mut self, chunks: &[Bytes]) {
-        for chunk in chunks {
-            match &mut self.running {
-                Running::Sha256(sha256) => sha256.update(chunk),
-                Running::Sha512(sha512) => sha512.update(chunk),
-            }
-            self.offset += chunk.len() as u64;
+    fn update(&mut self, bytes: &[u8]) {
+        match &mut self.running {
+            Running::Sha256(sha256) => sha256.update(bytes),
+            Running::Sha512(sha512) => sha512.update(bytes),
         }
+        self.offset += bytes.len() as u64;
     }
 
-    /// Goes on with `chunks`, off the async workers unless they are few.
-    pub(crate) async fn advance(mut self, chunks: Vec<Bytes>) -> Result<Self, StoreError> {
-        if chunks.iter().map(Bytes::len).sum::<usize>() <= AT_ONCE_BYTES {
-            self.update(&chunks);
+    /// Goes on with `bytes`, off the async workers unless they are few.
+    pub(crate) async fn advance(mut self, bytes: Bytes) -> Result<Self, StoreError> {
+        if bytes.len() <= AT_ONCE_BYTES {
+            self.update(&bytes);
             return Ok(self);
         }
 
         let hashed = tokio::task::spawn_blocking(move || {
-            self.update(&chunks);
+            self.update(&bytes);
             self
         });
         let interrupted = |cause: tokio::task::JoinError| StoreError::Unavailable {
@@ -127,11 +125,11 @@ mod tests {
     use proptest::prelude::{any, proptest};
     use rstest::rstest;
 
-    use super::{Algorithm, Bytes, Digest, HashState, Hasher};
+    use super::{Algorithm, Digest, HashState, Hasher};
 
     fn hashed(bytes: &[u8]) -> Hasher {
         let mut hasher = Hasher::new(Algorithm::Sha256);
-        hasher.update(&[Bytes::copy_from_slice(bytes)]);
+        hasher.update(bytes);
         hasher
     }
 
@@ -143,7 +141,7 @@ mod tests {
             let mut hasher = Hasher::new(Algorithm::Sha256);
             let mut offset = 0;
             for piece in [&one, &two, &three] {
-                hasher.update(&[Bytes::copy_from_slice(piece)]);
+                hasher.update(piece);
                 offset += piece.len() as u64;
                 hasher = Hasher::import(&hasher.export(), offset).unwrap();
             }
@@ -158,7 +156,8 @@ mod tests {
     fn the_digest_is_that_of_the_claimed_algorithm(#[case] algorithm: Algorithm) {
         let mut hasher = Hasher::new(algorithm);
 
-        hasher.update(&[Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
+        hasher.update(b"ab");
+        hasher.update(b"c");
 
         assert_eq!(hasher.digest(), Digest::of(algorithm, b"abc"));
     }

@@ -79,11 +79,11 @@ pub trait Store: Send + Sync + 'static {
 /// An object that is being written. Dropped before it is committed, it leaves nothing behind.
 #[async_trait]
 pub trait Writer: Send {
-    /// Appends `chunks`. After an error, or when dropped before it is done, the object can only be dropped.
+    /// Appends `bytes`. After an error, or when dropped before it is done, the object can only be dropped.
     ///
     /// # Errors
     /// `NoSpace`; `Unavailable`.
-    async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), StoreError>;
+    async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Makes the object durable, then visible.
     ///

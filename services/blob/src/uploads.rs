@@ -140,8 +140,8 @@ impl Uploads {
             let mut body =
                 found.ok_or(BlobError::PartMissing { session: *session, offset: part.offset })?.body;
             while let Some(piece) = body.next().await {
-                let pieces = vec![piece.map_err(|_| unavailable(attempted))?];
-                hasher = hasher.advance(pieces).await.map_err(|_| unavailable(attempted))?;
+                let piece = piece.map_err(|_| unavailable(attempted))?;
+                hasher = hasher.advance(piece).await.map_err(|_| unavailable(attempted))?;
             }
         }
         Ok(hasher.digest())

@@ -329,7 +329,7 @@ async fn a_blob_that_shrinks_while_it_is_read_ends_with_an_error() {
     let disk = open(directory.path(), 0).await;
     let name = ObjectName::part(&session(1), 0, &probe());
     let mut writer = disk.write(&name).await.unwrap();
-    writer.append(vec![Bytes::from(vec![7; 2_000_000])]).await.unwrap();
+    writer.append(vec![7; 2_000_000].into()).await.unwrap();
     writer.commit().await.unwrap();
 
     let object = disk.read(&name, Span { first: 0, length: 2_000_000 }).await.unwrap().unwrap();

@@ -188,9 +188,9 @@ struct Slow {
 
 #[async_trait]
 impl Writer for Slow {
-    async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), StoreError> {
+    async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         self.points.point("append").await;
-        self.writer.append(chunks).await
+        self.writer.append(bytes).await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

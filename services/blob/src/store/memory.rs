@@ -97,8 +97,8 @@ struct Pending {
 
 #[async_trait]
 impl Writer for Pending {
-    async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), StoreError> {
-        self.chunks.extend(chunks);
+    async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.chunks.push(bytes);
         Ok(())
     }
 

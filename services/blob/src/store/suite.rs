@@ -35,8 +35,9 @@ async fn what_is_committed_is_there(store: &dyn Store) {
     let name = part(1, 0);
 
     let mut writer = store.write(&name).await.unwrap();
-    writer.append(vec![Bytes::from("in "), Bytes::from("three ")]).await.unwrap();
-    writer.append(vec![Bytes::from("pieces")]).await.unwrap();
+    for piece in ["in ", "three ", "pieces"] {
+        writer.append(piece.into()).await.unwrap();
+    }
     writer.commit().await.unwrap();
 
     assert_eq!(store.size(&name).await.unwrap(), Some(15));
@@ -47,7 +48,7 @@ async fn nothing_is_there_before_it_is_committed(store: &dyn Store) {
     let name = part(2, 0);
 
     let mut writer = store.write(&name).await.unwrap();
-    writer.append(vec![Bytes::from("not yet")]).await.unwrap();
+    writer.append("not yet".into()).await.unwrap();
 
     assert_eq!(store.size(&name).await.unwrap(), None);
     assert!(store.read(&name, WHOLE).await.unwrap().is_none());
@@ -59,7 +60,7 @@ async fn what_is_dropped_was_never_there(store: &dyn Store) {
     let name = part(3, 0);
 
     let mut writer = store.write(&name).await.unwrap();
-    writer.append(vec![Bytes::from("never")]).await.unwrap();
+    writer.append("never".into()).await.unwrap();
     drop(writer);
 
     assert_eq!(store.size(&name).await.unwrap(), None);
@@ -213,7 +214,7 @@ async fn a_check_leaves_nothing_behind(store: &dyn Store) {
 
 async fn write(store: &dyn Store, name: &ObjectName, bytes: impl Into<Bytes>) {
     let mut writer = store.write(name).await.unwrap();
-    writer.append(vec![bytes.into()]).await.unwrap();
+    writer.append(bytes.into()).await.unwrap();
     writer.commit().await.unwrap();
 }
 

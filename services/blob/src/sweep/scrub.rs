@@ -48,7 +48,7 @@ impl Sweeper {
                 cause: std::io::Error::other(error),
             })?;
             let bytes = piece.len();
-            hasher = hasher.advance(vec![piece]).await?;
+            hasher = hasher.advance(piece).await?;
             self.counted.scrubbed_bytes.add(bytes as u64, &[]);
             self.pause(self.config.reading_time(bytes)).await;
         }

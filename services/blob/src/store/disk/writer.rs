@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, IoSlice, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
@@ -118,10 +118,10 @@ impl Pending {
 
 #[async_trait]
 impl Writer for Pending {
-    async fn append(&mut self, chunks: Vec<Bytes>) -> Result<(), StoreError> {
+    async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         self.lend(move |disk, to| {
-            disk.require_room(chunks.iter().map(|chunk| chunk.len() as u64).sum())?;
-            to.write(&chunks)
+            disk.require_room(bytes.len() as u64)?;
+            to.write(&bytes)
         })
         .await
     }
@@ -155,21 +155,9 @@ impl Temporary {
         }
     }
 
-    fn write(&mut self, chunks: &[Bytes]) -> Result<(), StoreError> {
-        let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
-        let mut left = &mut slices[..];
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            match self.file.write_vectored(left) {
-                Ok(0) => return Err(failed("writing", &self.path, ErrorKind::WriteZero.into())),
-                Ok(written) => {
-                    self.written(written as u64);
-                    IoSlice::advance_slices(&mut left, written);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed("writing", &self.path, error)),
-            }
-        }
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(|error| failed("writing", &self.path, error))?;
+        self.written(bytes.len() as u64);
         Ok(())
     }
 
