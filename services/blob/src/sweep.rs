@@ -8,7 +8,7 @@ use proto::metadata::{
     More, Reclaim, ReclaimError, Repositories, RepositoryError,
     reclaim::{Discarded, MOST_AT_ONCE, Office},
 };
-use service_kit::{clock::Clock, shutdown::Shutdown};
+use service_kit::{clock::Clock, failpoint, shutdown::Shutdown};
 use tokio::{
     select,
     time::{sleep, timeout},
@@ -199,6 +199,7 @@ impl Sweeper {
 
             for discarded in &ours {
                 self.store.remove(&name_of(&discarded.locator)).await?;
+                failpoint::hit("blob.sweep.removed");
                 self.pause(self.config.deletion_pause()).await;
             }
             self.services.reclaim.forget_garbage(&ours).await?;
