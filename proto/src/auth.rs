@@ -1,18 +1,20 @@
 //! What the auth service offers: tokens, and the public keys by which everyone verifies them alone.
 
-use std::{borrow::Cow, fmt, net::IpAddr, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use oci::{AccountName, Scope};
+use oci::{AccountName, NameError, RobotName, Scope};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use claims::{AccessEntry, Claims};
 pub use client::AuthClient;
+pub use identities::{Identities, IdentityError};
 
 mod claims;
 pub mod client;
+pub mod identities;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -23,7 +25,7 @@ pub trait Auth: Send + Sync + 'static {
     /// Issues a token for the part of the asked scopes that the subject has, possibly none.
     ///
     /// # Errors
-    /// `WrongCredentials`; `Overloaded`; `Unavailable`.
+    /// `WrongCredentials`; `UnknownService`; `Throttled`; `Overloaded`; `Unavailable`.
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, AuthError>;
 
     /// The public keys that verify tokens, among them one that is about to be used.
@@ -40,6 +42,8 @@ pub enum Subject {
     Anonymous,
     /// A user.
     User(AccountName),
+    /// A robot of a namespace.
+    Robot(RobotName),
 }
 
 impl fmt::Display for Subject {
@@ -48,6 +52,20 @@ impl fmt::Display for Subject {
         match self {
             Self::Anonymous => Ok(()),
             Self::User(name) => name.fmt(f),
+            Self::Robot(name) => name.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = NameError;
+
+    /// Reads the `sub` of a token.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text {
+            "" => Ok(Self::Anonymous),
+            robot if robot.contains(RobotName::SEPARATOR) => robot.parse().map(Self::Robot),
+            user => user.parse().map(Self::User),
         }
     }
 }
@@ -118,6 +136,12 @@ pub enum AuthError {
         asked: String,
         /// What it may ask for.
         known: String,
+    },
+    /// Too many wrong passwords were tried lately, for this account or from this address.
+    #[error("too many failed logins")]
+    Throttled {
+        /// When to try again.
+        retry_after_seconds: u32,
     },
     /// Too many passwords are being checked; try again later.
     #[error("too many logins at once")]

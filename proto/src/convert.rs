@@ -11,12 +11,17 @@ use crate::auth::Subject;
 mod accounts;
 mod auth;
 mod blob;
+mod credentials;
 mod history;
+pub(crate) mod identities;
+mod organizations;
 pub(crate) mod reclaim;
 mod referrers;
 pub(crate) mod repositories;
 mod rules;
+pub(crate) mod settings;
 pub(crate) mod uploads;
+mod users;
 
 /// A domain type, and the message or field that carries it.
 pub(crate) trait Wire: Sized {
@@ -98,13 +103,23 @@ pub(crate) fn bytes_32(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], Ba
     bytes.try_into().map_err(|_| BadField::unreadable(field, format_args!("{length} bytes instead of 32")))
 }
 
+/// Takes a text of at most `limit` characters.
+pub(crate) fn at_most(field: &'static str, limit: usize, text: String) -> Result<String, BadField> {
+    match text.chars().count() {
+        found if found > limit => {
+            Err(BadField::unreadable(field, format_args!("{found} characters, allowed are {limit}")))
+        }
+        _ => Ok(text),
+    }
+}
+
 pub(crate) fn timestamp(field: &'static str, milliseconds: i64) -> Result<Timestamp, BadField> {
     Timestamp::from_millisecond(milliseconds).map_err(|why| BadField::unreadable(field, why))
 }
 
 /// Reads the `sub` of a token: empty for anonymous.
 pub(crate) fn subject(field: &'static str, text: &str) -> Result<Subject, BadField> {
-    if text.is_empty() { Ok(Subject::Anonymous) } else { parsed(field, text).map(Subject::User) }
+    parsed(field, text)
 }
 
 pub(crate) fn address(text: Option<&str>) -> Result<Option<IpAddr>, BadField> {

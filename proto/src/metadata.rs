@@ -6,18 +6,26 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccountError, Accounts};
+pub use credentials::Credentials;
+pub use organizations::Organizations;
 pub use reclaim::{Reclaim, ReclaimError};
 pub use repositories::{Repositories, RepositoryError};
 pub use rules::Rules;
+pub use settings::RepositorySettings;
 pub use uploads::{UploadError, Uploads};
+pub use users::Users;
 
 use crate::auth::Subject;
 
 pub mod accounts;
+pub mod credentials;
+pub mod organizations;
 pub mod reclaim;
 pub mod repositories;
 pub mod rules;
+pub mod settings;
 pub mod uploads;
+pub mod users;
 
 /// On whose behalf, through what and from where something is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

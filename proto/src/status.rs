@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, ErrorInfo, StatusExt as _};
 
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, IdentityError},
     blob::BlobError,
     metadata::{AccountError, ReclaimError, RepositoryError, UploadError},
 };
@@ -103,7 +103,30 @@ impl Failure for AuthError {
         match self {
             Self::WrongCredentials => Code::Unauthenticated,
             Self::UnknownService { .. } => Code::NotFound,
-            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::Throttled { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+        }
+    }
+
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+}
+
+impl Failure for IdentityError {
+    fn code(&self) -> Code {
+        match self {
+            Self::WrongCredentials | Self::SignInNeeded { .. } => Code::Unauthenticated,
+            Self::Throttled { .. } | Self::Overloaded { .. } | Self::TooMany { .. } => {
+                Code::ResourceExhausted
+            }
+            Self::Hidden { .. } | Self::AccountUnknown { .. } => Code::NotFound,
+            Self::Forbidden { .. } | Self::SignUpClosed => Code::PermissionDenied,
+            Self::NameTaken { .. } | Self::CredentialExists { .. } => Code::AlreadyExists,
+            Self::NameReserved { .. } => Code::FailedPrecondition,
+            Self::PasswordRefused { .. } | Self::EmailRefused { .. } | Self::CredentialRefused { .. } => {
+                Code::InvalidArgument
+            }
             Self::Unavailable { .. } => Code::Unavailable,
         }
     }
@@ -138,6 +161,7 @@ impl Failure for RepositoryError {
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. }
             | Self::NothingToRestore { .. } => Code::NotFound,
+            Self::RepositoryExists { .. } => Code::AlreadyExists,
             Self::ReferencesMissing { .. }
             | Self::StillNeeded { .. }
             | Self::TagUnexpected { .. }
@@ -173,10 +197,20 @@ impl Failure for ReclaimError {
 impl Failure for AccountError {
     fn code(&self) -> Code {
         match self {
-            Self::NameTaken { .. } => Code::AlreadyExists,
-            Self::NameReserved { .. } => Code::FailedPrecondition,
+            Self::NameTaken { .. } | Self::CredentialExists { .. } => Code::AlreadyExists,
+            Self::AccountUnknown { .. }
+            | Self::OrganizationUnknown { .. }
+            | Self::OwnerUnknown { .. }
+            | Self::MemberUnknown { .. }
+            | Self::TeamUnknown { .. }
+            | Self::RepositoryUnknown { .. }
+            | Self::CredentialUnknown { .. } => Code::NotFound,
+            Self::NameReserved { .. } | Self::LastOwner { .. } | Self::LastAdministrator { .. } => {
+                Code::FailedPrecondition
+            }
+            Self::Conflict { .. } => Code::Aborted,
+            Self::TooMany { .. } | Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Damaged { .. } => Code::DataLoss,
-            Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,
         }
     }

@@ -5,6 +5,7 @@
 
 mod code;
 mod content;
+mod credential_id;
 mod descriptor;
 mod digest;
 mod document;
@@ -25,13 +26,14 @@ mod text;
 
 pub use code::Code;
 pub use content::{ContentError, ContentId, Generation, Locator, Sign, StoreName};
+pub use credential_id::CredentialId;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, DigestError};
 pub use event_id::EventId;
 pub use identity::IdentityError;
 pub use manifest::{MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, ManifestError, ManifestFacts, Need, Needed};
 pub use media_type::{ManifestKind, MediaType, MediaTypeError};
-pub use name::{AccountName, NameError, Namespace, NamespacePath, RepositoryName};
+pub use name::{AccountName, NameError, Namespace, NamespacePath, RepositoryName, RobotName, TeamName};
 pub use page::{PageSize, PageSizeError};
 pub use pattern::{TagPattern, TagPatternError};
 pub use range::{ByteRange, ContentRange, ContentRangeError, Span, Unsatisfiable};

@@ -200,6 +200,67 @@ impl FromStr for AccountName {
     }
 }
 
+checked_text! {
+    /// The name of a team within an organization: as that of a user.
+    TeamName
+}
+
+impl FromStr for TeamName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check_length(text, LONGEST_ACCOUNT)?;
+        check_single(text)?;
+        Ok(Self(text.into()))
+    }
+}
+
+checked_text! {
+    /// The name of a robot: the namespace that it belongs to, `+`, and what it is called there. No user can have it.
+    RobotName
+}
+
+impl RobotName {
+    /// What separates the two parts.
+    pub const SEPARATOR: char = '+';
+
+    /// The robot of `namespace` that is called `label`.
+    ///
+    /// # Errors
+    /// The label is no name, or the whole is too long.
+    pub fn new(namespace: &Namespace, label: &str) -> Result<Self, NameError> {
+        format!("{namespace}{}{label}", Self::SEPARATOR).parse()
+    }
+
+    /// To whom it belongs.
+    pub fn namespace(&self) -> Namespace {
+        Namespace(self.parts().0.into())
+    }
+
+    /// What it is called there.
+    pub fn label(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once(Self::SEPARATOR).unwrap_or((&self.0, ""))
+    }
+}
+
+impl FromStr for RobotName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (namespace, label) = text
+            .split_once(Self::SEPARATOR)
+            .ok_or_else(|| NameError::BadComponent(text.chars().take(64).collect()))?;
+        let _checked: Namespace = namespace.parse()?;
+        check_length(label, LONGEST_ACCOUNT)?;
+        check_single(label)?;
+        Ok(Self(text.into()))
+    }
+}
+
 fn check_length(text: &str, limit: usize) -> Result<(), NameError> {
     let found = text.len();
     match found {

@@ -47,7 +47,14 @@ fn paths() -> impl Strategy<Value = Vec<u8>> {
         ("[a-z0-9]{1,4}([._-][a-z]{1,3}|/[a-z0-9]{1,90}){0,3}", grammar::TAG, grammar::DIGEST);
     let blobs = format!("blobs/({digest}|uploads/({})?)", grammar::SESSION);
     let path = format!("/v2/(_catalog|{name}/({blobs}|manifests/({tag}|{digest})|tags/list))?");
-    prop_oneof![4 => texts(&path), 1 => texts(name), 1 => texts(tag), 1 => texts(grammar::SESSION)]
+    let robot = "[a-z0-9]{1,4}([._-][a-z0-9]{1,90}){0,2}\\+[a-z0-9]{1,30}([._-][a-z]{1,40})?";
+    prop_oneof![
+        4 => texts(&path),
+        1 => texts(name),
+        1 => texts(tag),
+        1 => texts(robot),
+        1 => texts(grammar::SESSION),
+    ]
 }
 
 fn ranges() -> impl Strategy<Value = Vec<u8>> {

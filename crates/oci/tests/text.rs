@@ -5,7 +5,7 @@
 use oci::{
     AccountName, Algorithm, Code, ContentId, ContentRange, ContentRangeError, Digest, DigestError,
     Generation, Locator, ManifestKind, MediaType, NameError, Namespace, PageSize, Reference, RepositoryId,
-    RepositoryName, SessionId, Sign, StoreName, Tag, TagPattern, TagPatternError,
+    RepositoryName, RobotName, SessionId, Sign, StoreName, Tag, TagPattern, TagPatternError, TeamName,
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -75,6 +75,53 @@ fn an_account_has_one_part_of_at_most_64_characters() {
     assert_eq!("a/b".parse::<Namespace>().unwrap_err(), NameError::Slash);
     assert_eq!("".parse::<AccountName>().unwrap_err(), NameError::Empty);
     assert!("Alice".parse::<AccountName>().is_err());
+}
+
+#[test]
+fn a_team_is_called_as_a_user_may_be() {
+    let longest = "a".repeat(64);
+    assert_eq!(longest.parse::<TeamName>().unwrap().as_str(), longest);
+    assert_eq!("a".repeat(65).parse::<TeamName>(), Err(NameError::TooLong { found: 65, limit: 64 }));
+    assert_eq!("a/b".parse::<TeamName>(), Err(NameError::Slash));
+    assert_eq!("".parse::<TeamName>(), Err(NameError::Empty));
+    assert!("Devs".parse::<TeamName>().is_err());
+    assert!("a+b".parse::<TeamName>().is_err());
+}
+
+#[test]
+fn a_robot_knows_to_whom_it_belongs_and_what_it_is_called() {
+    let name: RobotName = "my-team+ci.nightly".parse().unwrap();
+    assert_eq!(name.namespace(), "my-team".parse().unwrap());
+    assert_eq!(name.label(), "ci.nightly");
+    assert_eq!(name.to_string(), "my-team+ci.nightly");
+    assert_eq!(RobotName::new(&name.namespace(), name.label()).unwrap(), name);
+    assert!(name.as_str().parse::<AccountName>().is_err(), "no user can have the name");
+}
+
+#[rstest]
+#[case("")]
+#[case("team")]
+#[case("team+")]
+#[case("+ci")]
+#[case("+")]
+#[case("team+ci+cd")]
+#[case("team/app+ci")]
+#[case("team+app/ci")]
+#[case("Team+ci")]
+#[case("team+CI")]
+#[case("team +ci")]
+#[case("team+-ci")]
+#[case("team+ci\0")]
+fn what_has_not_two_names_is_no_robot(#[case] text: &str) {
+    assert!(text.parse::<RobotName>().is_err(), "{text:?}");
+}
+
+#[test]
+fn what_a_robot_is_called_has_at_most_64_characters() {
+    let team: Namespace = "team".parse().unwrap();
+    assert!(RobotName::new(&team, &"a".repeat(64)).is_ok());
+    let error = RobotName::new(&team, &"a".repeat(65)).unwrap_err();
+    assert_eq!(error, NameError::TooLong { found: 65, limit: 64 });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-pub use duration::{humane, humane_option};
+pub use duration::{DurationError, duration, humane, humane_option};
 pub use parts::{
     AdminConfig, ClientConfigError, GrpcClientConfig, GrpcServerConfig, GrpcUrl, GrpcUrlError, ListenAddress,
     LogFormat, TelemetryConfig,

@@ -1,6 +1,6 @@
 //! What a token says (distribution `docs/content/spec/auth/jwt.md`): written by auth, read by every edge.
 
-use oci::{Action, Resource, Scope};
+use oci::{Action, CredentialId, Resource, Scope};
 use serde::{Deserialize, Serialize};
 
 /// The claims of a token.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Claims {
     /// Who signed it.
     pub iss: String,
-    /// The user's name; empty for anonymous.
+    /// The name of the user or robot; empty for anonymous.
     pub sub: String,
     /// The registry it is for.
     pub aud: String,
@@ -22,6 +22,9 @@ pub struct Claims {
     pub jti: String,
     /// What it allows.
     pub access: Vec<AccessEntry>,
+    /// Ours: the credential that it was given for. None: a password, or nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<CredentialId>,
 }
 
 /// One resource and what may be done to it.

@@ -1,23 +1,30 @@
 //! Accounts, what is known about access, and signing keys as messages.
 
 use bytes::Bytes;
-use oci::RepositoryName;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    BadField, Wire, bytes_32, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read_all,
-    timestamp, written_all,
+    BadField, Wire, bytes_32, enumeration, parsed, parsed_all, printed_all, read, read_all, timestamp,
+    written_all,
 };
 use crate::{
     auth::{KeyId, VerificationKey},
     metadata::{
         Standing, Visibility,
-        accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+        accounts::{
+            AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
+            Role, SigningKey,
+        },
+        credentials::Credential,
+        organizations::{Level, MemberRole},
     },
     wire,
 };
 
 enumeration!(Role, wire::Role, "role", [User, Administrator]);
+enumeration!(NamespaceKind, wire::NamespaceKind, "kind", [User, Organization]);
+enumeration!(MemberRole, wire::MemberRole, "role", [Member, Owner]);
+enumeration!(Level, wire::Level, "level", [Read, Write, Admin]);
 
 impl Wire for Account {
     type Message = wire::Account;
@@ -45,16 +52,33 @@ impl Wire for AccessQuestion {
     type Message = wire::AccessFactsRequest;
 
     fn to_message(&self) -> wire::AccessFactsRequest {
+        let (account, credential_hash) = match &self.asker {
+            FactsOf::Anonymous => (None, None),
+            FactsOf::User(name) => (Some(name.to_string()), None),
+            FactsOf::Credential(hash) => (None, Some(Bytes::copy_from_slice(hash))),
+        };
         wire::AccessFactsRequest {
-            account: printed(self.account.as_ref()),
+            account,
             repositories: printed_all(&self.repositories),
+            credential_hash,
+            namespaces: printed_all(&self.namespaces),
         }
     }
 
     fn from_message(message: wire::AccessFactsRequest) -> Result<Self, BadField> {
+        let wire::AccessFactsRequest { account, repositories, credential_hash, namespaces } = message;
+        let asker = match (account, credential_hash) {
+            (Some(name), None) => FactsOf::User(parsed("account", &name)?),
+            (None, Some(hash)) => FactsOf::Credential(bytes_32("credential_hash", &hash)?),
+            (None, None) => FactsOf::Anonymous,
+            (Some(_), Some(_)) => {
+                return Err(BadField::unreadable("credential_hash", "there is an account too"));
+            }
+        };
         Ok(Self {
-            account: parsed_option("account", message.account.as_deref())?,
-            repositories: parsed_all("repositories", &message.repositories)?,
+            asker,
+            repositories: parsed_all("repositories", &repositories)?,
+            namespaces: parsed_all("namespaces", &namespaces)?,
         })
     }
 }
@@ -66,35 +90,64 @@ impl Wire for AccessFacts {
         wire::AccessFactsResponse {
             account: self.account.as_ref().map(Account::to_message),
             repositories: written_all(&self.repositories),
+            credential: self.credential.as_ref().map(Credential::to_message),
+            namespaces: written_all(&self.namespaces),
         }
     }
 
     fn from_message(message: wire::AccessFactsResponse) -> Result<Self, BadField> {
         Ok(Self {
             account: message.account.map(Account::from_message).transpose()?,
+            credential: message.credential.map(Credential::from_message).transpose()?,
             repositories: read_all(message.repositories)?,
+            namespaces: read_all(message.namespaces)?,
         })
     }
 }
 
 // The one place where an unspecified value has a meaning: there is no such repository.
-impl Wire for (RepositoryName, Option<Visibility>) {
+impl Wire for RepositoryFacts {
     type Message = wire::RepositoryFacts;
 
     fn to_message(&self) -> wire::RepositoryFacts {
-        let (name, visibility) = self;
         let absent = wire::Visibility::Unspecified.into();
         wire::RepositoryFacts {
-            name: name.to_string(),
-            visibility: visibility.as_ref().map_or(absent, Visibility::to_message),
+            name: self.name.to_string(),
+            visibility: self.visibility.as_ref().map_or(absent, Visibility::to_message),
+            namespace: Some(self.namespace.to_message()),
+            level: self.level.as_ref().map(Level::to_message),
         }
     }
 
     fn from_message(message: wire::RepositoryFacts) -> Result<Self, BadField> {
-        let wire::RepositoryFacts { name, visibility } = message;
+        let wire::RepositoryFacts { name, visibility, namespace, level } = message;
         let known = visibility != i32::from(wire::Visibility::Unspecified);
-        let visibility = known.then(|| Visibility::from_message(visibility)).transpose()?;
-        Ok((parsed("name", &name)?, visibility))
+        Ok(Self {
+            name: parsed("name", &name)?,
+            visibility: known.then(|| Visibility::from_message(visibility)).transpose()?,
+            namespace: read("namespace", namespace)?,
+            level: level.map(Level::from_message).transpose()?,
+        })
+    }
+}
+
+impl Wire for NamespaceFacts {
+    type Message = wire::NamespaceFacts;
+
+    fn to_message(&self) -> wire::NamespaceFacts {
+        wire::NamespaceFacts {
+            name: self.name.to_string(),
+            kind: self.kind.as_ref().map(NamespaceKind::to_message),
+            role: self.role.as_ref().map(MemberRole::to_message),
+        }
+    }
+
+    fn from_message(message: wire::NamespaceFacts) -> Result<Self, BadField> {
+        Ok(Self {
+            name: parsed("name", &message.name)?,
+            kind: message.kind.map(NamespaceKind::from_message).transpose()?,
+            role: message.role.map(MemberRole::from_message).transpose()?,
+        })
     }
 }
 

@@ -227,7 +227,8 @@ impl Wire for WantedRepositories {
     }
 }
 
-fn page_fields<T: Display>(page: &PageRequest<T>) -> (String, u32) {
+/// Where a page begins, empty for the beginning, and how long it may be.
+pub(crate) fn page_fields<T: Display>(page: &PageRequest<T>) -> (String, u32) {
     let after = printed(page.after.as_ref()).unwrap_or_default();
     (after, u32::try_from(page.limit).unwrap_or(u32::MAX))
 }

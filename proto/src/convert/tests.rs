@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use oci::{Digest, Need, Needed, RepositoryName, Span, Tag};
+use oci::{AccountName, Digest, Namespace, Need, Needed, RepositoryName, Span, Tag};
 
 use super::{repositories, uploads, *};
 use crate::{
@@ -11,15 +11,27 @@ use crate::{
     blob::{Append, Appended, Ended, Finish, Finished, Grant, HashState, Part},
     metadata::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
-        accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+        accounts::{
+            AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
+            Role, SigningKey,
+        },
+        credentials::{
+            Credential, CredentialOwner, CredentialUse, Holder, Limits, NewCredential, Permission,
+            RepositoryPattern, Revocation, Revoked,
+        },
+        organizations::{Grantee, Level, MemberRole, Membership, Organization, OrganizationProfile, Team},
         repositories::{
             Expected, Manifest, NewManifest, RepositoryEntry, TagChange, TagEvent, TagHistory, Viewer,
             WantedHistory, WantedRepositories,
         },
+        settings::{RepositoryChange, RepositoryDetails},
         uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
+        users::{Profile, User, UserChange},
     },
     wire,
 };
+
+mod identities;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const LOCATOR: &str = "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -243,8 +255,11 @@ fn a_history_reads_back_and_ends_of_time_are_beyond_every_event() {
 fn what_the_account_contract_says_reads_back() {
     reads_back(&Role::User);
     reads_back(&Role::Administrator);
-    reads_back(&AccessQuestion { account: None, repositories: vec![] });
-    reads_back(&AccessQuestion { account: Some(parse("alice")), repositories: vec![parse("alice/app")] });
+    let question = AccessQuestion { asker: FactsOf::Anonymous, repositories: vec![], namespaces: vec![] };
+    reads_back(&question);
+    let (repositories, namespaces) = (vec![parse("alice/app")], vec![parse("team"), parse("nobody")]);
+    reads_back(&AccessQuestion { asker: FactsOf::User(parse("alice")), repositories, namespaces });
+    reads_back(&AccessQuestion { asker: FactsOf::Credential([7; 32]), ..question });
 
     let account = Account {
         name: parse("alice"),
@@ -253,20 +268,214 @@ fn what_the_account_contract_says_reads_back() {
         standing: Standing::Disabled,
     };
     assert_eq!(writes_back(&account).password_hash, "$argon2id$…");
-    let facts = AccessFacts { account: Some(account), repositories: vec![(parse("alice/app"), None)] };
-    assert!(writes_back(&facts).account.is_some());
-    writes_back(&AccessFacts { account: None, repositories: vec![] });
+    let free = NamespaceFacts { name: parse("nobody"), kind: None, role: None };
+    let (kind, role) = (Some(NamespaceKind::Organization), Some(MemberRole::Owner));
+    let team = NamespaceFacts { name: parse("team"), kind, role };
+    let absent =
+        RepositoryFacts { name: parse("team/app"), visibility: None, namespace: team.clone(), level: None };
+    let facts = AccessFacts {
+        account: Some(account),
+        credential: Some(credential()),
+        repositories: vec![absent.clone()],
+        namespaces: vec![free.clone(), team],
+    };
+    let message = writes_back(&facts);
+    assert!(message.account.is_some() && message.credential.is_some());
+    assert_eq!((message.repositories.len(), message.namespaces.len()), (1, 2));
+    writes_back(&AccessFacts { account: None, credential: None, repositories: vec![], namespaces: vec![] });
 
-    let name: RepositoryName = parse("alice/app");
-    reads_back(&(name.clone(), None));
-    reads_back(&(name.clone(), Some(Visibility::Public)));
-    reads_back(&(name, Some(Visibility::Private)));
+    reads_back(&NamespaceFacts { kind: Some(NamespaceKind::User), role: Some(MemberRole::Member), ..free });
+    let (visibility, level) = (Some(Visibility::Public), Some(Level::Read));
+    reads_back(&RepositoryFacts { visibility, level, ..absent.clone() });
+    let (visibility, level) = (Some(Visibility::Private), Some(Level::Admin));
+    reads_back(&RepositoryFacts { visibility, level, ..absent.clone() });
+    reads_back(&absent);
 
     reads_back(&SigningKey {
         verification: VerificationKey { id: KeyId("thumbprint".to_owned()), public_key: [9; 32] },
         sealed_private_key: Bytes::from_static(b"sealed"),
         created: moment(),
     });
+}
+
+fn credential() -> Credential {
+    Credential {
+        id: parse(GENERATION),
+        holder: Holder::Session(parse("alice")),
+        label: "läptop".to_owned(),
+        limits: Limits::none(),
+        created: moment(),
+        expires: Some(moment()),
+        used: None,
+    }
+}
+
+#[test]
+fn what_the_credential_contract_says_reads_back() {
+    reads_back(&credential());
+    let pattern = |text: &str| RepositoryPattern::try_from(text.to_owned()).unwrap();
+    let repositories = vec![pattern("alice/app"), pattern("alice/*")];
+    let limits = Limits { repositories, actions: [Permission::Pull, Permission::Delete].into() };
+    let (holder, used) = (Holder::User(parse("alice")), Some(moment()));
+    reads_back(&Credential { holder, limits: limits.clone(), expires: None, used, ..credential() });
+
+    let new = NewCredential {
+        id: parse(GENERATION),
+        hash: [9; 32],
+        holder: Holder::Robot(parse("team+ci")),
+        label: String::new(),
+        limits,
+        expires: Some(moment()),
+    };
+    reads_back(&new);
+    reads_back(&NewCredential { expires: None, ..new });
+
+    for owner in [CredentialOwner::User(parse("alice")), CredentialOwner::Robots(parse("team"))] {
+        reads_back(&owner);
+        reads_back(&CredentialUse { id: parse(GENERATION), owner, at: moment() });
+    }
+    for what in [
+        Revoked::Credential(parse(GENERATION)),
+        Revoked::Subject(Subject::Anonymous),
+        Revoked::Subject(Subject::User(parse("alice"))),
+        Revoked::Subject(Subject::Robot(parse("team+ci"))),
+    ] {
+        reads_back(&Revocation { id: parse(GENERATION), at: moment(), what });
+    }
+}
+
+#[test]
+fn what_the_user_contract_says_reads_back() {
+    let profile = Profile { display_name: "Älice".to_owned(), email: "alice@example.com".to_owned() };
+    let user = User {
+        name: parse("alice"),
+        role: Role::Administrator,
+        standing: Standing::Disabled,
+        profile: profile.clone(),
+        created: moment(),
+    };
+    reads_back(&Page { entries: vec![user], more: More::Yes });
+
+    let change = UserChange {
+        profile: Some(profile),
+        role: Some(Role::User),
+        standing: Some(Standing::Active),
+        password_hash: Some("$argon2id$…".into()),
+    };
+    let message = writes_back(&change);
+    assert_eq!(message.password_hash.as_deref(), Some("$argon2id$…"));
+    assert!(message.profile.is_some() && message.role.is_some() && message.standing.is_some());
+    assert_eq!(writes_back(&UserChange::default()), wire::UserChange::default());
+}
+
+#[test]
+fn what_the_settings_contract_says_reads_back() {
+    reads_back(&RepositoryDetails {
+        name: parse("alice/app"),
+        visibility: Visibility::Public,
+        description: "# Äpp".to_owned(),
+        created: moment(),
+        updated: moment(),
+        size_bytes: u64::MAX,
+    });
+    reads_back(&RepositoryChange::default());
+    let (visibility, description) = (Some(Visibility::Private), Some(String::new()));
+    reads_back(&RepositoryChange { visibility, description });
+}
+
+#[test]
+fn texts_are_as_long_as_they_may_be_and_not_longer() {
+    let with_label = |characters| {
+        let message = Credential { label: "ä".repeat(characters), ..credential() }.to_message();
+        Credential::from_message(message).map(drop)
+    };
+    assert_eq!(with_label(100), Ok(()));
+    let why = "101 characters, allowed are 100".to_owned();
+    assert_eq!(with_label(101), Err(BadField::Unreadable { field: "label", why }));
+
+    let with_patterns = |number| {
+        let repositories = vec!["alice/*".to_owned(); number];
+        Limits::from_message(wire::Limits { repositories, actions: vec![1] }).map(drop)
+    };
+    assert_eq!(with_patterns(32), Ok(()));
+    let why = "33 patterns, allowed are 32".to_owned();
+    assert_eq!(with_patterns(33), Err(BadField::Unreadable { field: "repositories", why }));
+}
+
+#[test]
+fn what_decisions_depend_on_reads_back() {
+    let question = |asker| AccessQuestion { asker, repositories: vec![], namespaces: vec![] };
+    reads_back(&question(FactsOf::Anonymous));
+    reads_back(&question(FactsOf::Credential([7; 32])));
+    let (repositories, namespaces) = (vec![parse("alice/app")], vec![parse("team"), parse("alice")]);
+    reads_back(&AccessQuestion { asker: FactsOf::User(parse("alice")), repositories, namespaces });
+
+    let nobodys = NamespaceFacts { name: parse("team"), kind: None, role: None };
+    let organization = Some(NamespaceKind::Organization);
+    let namespace = NamespaceFacts { kind: organization, role: Some(MemberRole::Owner), ..nobodys.clone() };
+    let absent = RepositoryFacts {
+        name: parse("team/app"),
+        visibility: None,
+        namespace: nobodys.clone(),
+        level: None,
+    };
+    let (visibility, level) = (Some(Visibility::Private), Some(Level::Write));
+    let there = RepositoryFacts { visibility, namespace: namespace.clone(), level, ..absent.clone() };
+    for facts in [&nobodys, &namespace] {
+        reads_back(facts);
+    }
+    reads_back(&absent);
+    reads_back(&there);
+
+    let facts = AccessFacts {
+        account: None,
+        credential: Some(credential()),
+        repositories: vec![absent, there],
+        namespaces: vec![namespace, nobodys],
+    };
+    let message = writes_back(&facts);
+    assert_eq!((message.repositories.len(), message.namespaces.len()), (2, 2));
+    assert_eq!(message.credential, Some(credential().to_message()));
+}
+
+#[test]
+fn a_question_about_a_user_and_a_credential_at_once_is_refused() {
+    let both = wire::AccessFactsRequest {
+        account: Some("alice".to_owned()),
+        credential_hash: Some(vec![7; 32].into()),
+        ..wire::AccessFactsRequest::default()
+    };
+    assert!(AccessQuestion::from_message(both).is_err());
+}
+
+#[test]
+fn what_the_organization_contract_says_reads_back() {
+    let profile = OrganizationProfile {
+        display_name: "The Team".to_owned(),
+        description: "*ours*".to_owned(),
+        email: "team@example.org".to_owned(),
+    };
+    reads_back(&Organization { name: parse("team"), profile, created: moment() });
+    reads_back(&Team { name: parse("devs"), description: "those who **write**".to_owned() });
+    for membership in [Membership::In, Membership::Out] {
+        reads_back(&membership);
+    }
+    for level in [Level::Read, Level::Write, Level::Admin] {
+        reads_back(&(Grantee::Team(parse("devs")), level));
+        reads_back(&(Grantee::User(parse("alice")), level));
+    }
+    for role in [MemberRole::Member, MemberRole::Owner] {
+        reads_back(&Page::<(AccountName, MemberRole)> {
+            entries: vec![(parse("alice"), role)],
+            more: More::No,
+        });
+        reads_back(&Page::<(Namespace, MemberRole)> {
+            entries: vec![(parse("team"), role)],
+            more: More::Yes,
+        });
+    }
+    reads_back(&Page::<AccountName> { entries: vec![parse("alice"), parse("bob")], more: More::Yes });
+    reads_back(&Page::<Namespace> { entries: vec![parse("team")], more: More::No });
 }
 
 #[test]
@@ -295,6 +504,11 @@ fn values_that_are_not_specified_or_not_known_are_refused() {
         assert!(Viewer::from_message(number).is_err());
         assert!(Visibility::from_message(number).is_err());
         assert!(Role::from_message(number).is_err());
+        assert!(NamespaceKind::from_message(number).is_err());
+        assert!(MemberRole::from_message(number).is_err());
+        assert!(Level::from_message(number).is_err());
+        assert!(Permission::from_message(number).is_err());
+        assert!(Membership::from_message(number).is_err());
         let need = wire::Need { digest: SHA256.to_owned(), size_bytes: 1, what: number };
         assert!(Need::from_message(need).is_err());
     }

@@ -5,13 +5,17 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{AccountName, RepositoryName};
+use oci::{AccountName, CredentialId, Namespace, RepositoryName, RobotName, TeamName};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use client::AccountsClient;
 
-use super::{Standing, Visibility};
+use super::{
+    Standing, Visibility,
+    credentials::{Credential, SecretHash},
+    organizations::{Level, MemberRole},
+};
 use crate::auth::VerificationKey;
 
 pub mod client;
@@ -71,22 +75,72 @@ pub enum Role {
     Administrator,
 }
 
-/// What a decision about a token depends on.
+/// What a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessQuestion {
-    /// Who asks; none: anonymous.
-    pub account: Option<AccountName>,
+    /// Who asks.
+    pub asker: FactsOf,
     /// For what.
     pub repositories: Vec<RepositoryName>,
+    /// And for what namespaces, besides those of the repositories.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// Whom facts are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactsOf {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user, by name.
+    User(AccountName),
+    /// Whoever has a credential, by the hash of its secret.
+    Credential(SecretHash),
 }
 
 /// What it is decided by.
 #[derive(Debug, Clone)]
 pub struct AccessFacts {
-    /// None if there is no such account.
+    /// The user who asks, or for whom the credential stands; none if there is no such account.
     pub account: Option<Account>,
-    /// In the order asked; none: there is no such repository.
-    pub repositories: Vec<(RepositoryName, Option<Visibility>)>,
+    /// The credential, if it was asked for one and that is kept. It may have expired.
+    pub credential: Option<Credential>,
+    /// In the order asked.
+    pub repositories: Vec<RepositoryFacts>,
+    /// In the order asked.
+    pub namespaces: Vec<NamespaceFacts>,
+}
+
+/// What is known of a repository and the user who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// Which.
+    pub name: RepositoryName,
+    /// None: there is no such repository.
+    pub visibility: Option<Visibility>,
+    /// What its namespace is, and what the user is there.
+    pub namespace: NamespaceFacts,
+    /// The highest right that the user was given on it, alone or through teams.
+    pub level: Option<Level>,
+}
+
+/// What is known of a namespace and the user who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Which.
+    pub name: Namespace,
+    /// None: nobody has it.
+    pub kind: Option<NamespaceKind>,
+    /// What the user is in it, if it is an organization.
+    pub role: Option<MemberRole>,
+}
+
+/// What a namespace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceKind {
+    /// A user's own.
+    User,
+    /// An organization.
+    Organization,
 }
 
 /// A key that signs tokens.
@@ -109,13 +163,93 @@ pub enum AccountError {
     #[error("the name {name} is taken")]
     NameTaken {
         /// The name asked for.
-        name: AccountName,
+        name: Namespace,
     },
     /// Nobody may have the name.
     #[error("the name {name} is reserved")]
     NameReserved {
         /// The name asked for.
+        name: Namespace,
+    },
+    /// There is no such user.
+    #[error("there is no user {name}")]
+    AccountUnknown {
+        /// The name.
         name: AccountName,
+    },
+    /// There is no such organization.
+    #[error("there is no organization {name}")]
+    OrganizationUnknown {
+        /// The name.
+        name: Namespace,
+    },
+    /// Neither a user nor an organization has that name.
+    #[error("there is no user and no organization {name}")]
+    OwnerUnknown {
+        /// The name.
+        name: Namespace,
+    },
+    /// The user is not in that organization.
+    #[error("{user} is not a member of {organization}")]
+    MemberUnknown {
+        /// The organization.
+        organization: Namespace,
+        /// The user.
+        user: AccountName,
+    },
+    /// The organization has no such team.
+    #[error("{organization} has no team {team}")]
+    TeamUnknown {
+        /// The organization.
+        organization: Namespace,
+        /// The team.
+        team: TeamName,
+    },
+    /// There is no such repository.
+    #[error("there is no repository {repository}")]
+    RepositoryUnknown {
+        /// The name.
+        repository: RepositoryName,
+    },
+    /// An organization without an owner could not be managed by anybody.
+    #[error("{user} is the last owner of {organization}; make somebody else an owner first")]
+    LastOwner {
+        /// The organization.
+        organization: Namespace,
+        /// Its owner.
+        user: AccountName,
+    },
+    /// A hub without an administrator could not be managed by anybody.
+    #[error("{user} is the last administrator; make somebody else one first")]
+    LastAdministrator {
+        /// The administrator.
+        user: AccountName,
+    },
+    /// The namespace has a robot of that name.
+    #[error("there is a robot {name} already")]
+    CredentialExists {
+        /// The name.
+        name: RobotName,
+    },
+    /// The owner has no such credential.
+    #[error("there is no access token, robot or session {id}")]
+    CredentialUnknown {
+        /// What it is known by.
+        id: CredentialId,
+    },
+    /// There are as many as there may be.
+    #[error("there are {limit} {what} already, as many as there may be")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// How many.
+        limit: usize,
+    },
+    /// Others wrote the same again and again; trying once more may help.
+    #[error("too many writers at once while {attempted}")]
+    Conflict {
+        /// What was attempted.
+        attempted: Cow<'static, str>,
     },
     /// A record cannot be read; an operator must look.
     #[error("damaged record: {what}")]

@@ -286,6 +286,12 @@ pub enum RepositoryError {
         /// The first part of the repository's name.
         namespace: oci::Namespace,
     },
+    /// There is one already.
+    #[error("there is a repository {repository} already")]
+    RepositoryExists {
+        /// Its name.
+        repository: RepositoryName,
+    },
     /// The repository does not link such a blob.
     #[error("repository {repository} has no blob {digest}")]
     BlobUnknown {

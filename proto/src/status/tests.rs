@@ -48,8 +48,31 @@ fn auth_errors_survive() {
     survives(&[
         AuthError::WrongCredentials,
         AuthError::UnknownService { asked: "a\nb".to_owned(), known: "registry".to_owned() },
+        AuthError::Throttled { retry_after_seconds: 30 },
         AuthError::Overloaded { retry_after_seconds: 3 },
         AuthError::Unavailable { attempted: attempted() },
+    ]);
+}
+
+#[test]
+fn identity_errors_survive() {
+    survives(&[
+        IdentityError::WrongCredentials,
+        IdentityError::Throttled { retry_after_seconds: 30 },
+        IdentityError::SignInNeeded { missing: "push to alice/app".to_owned() },
+        IdentityError::Hidden { what: "repository alice/app".to_owned() },
+        IdentityError::Forbidden { subject: "bob".to_owned(), missing: "push to alice/app".to_owned() },
+        IdentityError::SignUpClosed,
+        IdentityError::NameTaken { name: "alice".to_owned() },
+        IdentityError::NameReserved { name: "v2".to_owned() },
+        IdentityError::PasswordRefused { why: "it is \"common\"".to_owned() },
+        IdentityError::EmailRefused { why: "it has no @".to_owned() },
+        IdentityError::AccountUnknown { name: parse("alice") },
+        IdentityError::CredentialExists { name: parse("team+ci") },
+        IdentityError::CredentialRefused { why: "it has ended".to_owned() },
+        IdentityError::TooMany { limit: 200 },
+        IdentityError::Overloaded { retry_after_seconds: 3 },
+        IdentityError::Unavailable { attempted: attempted() },
     ]);
 }
 
@@ -74,6 +97,7 @@ fn repository_errors_survive() {
     survives(&[
         RepositoryError::NameUnknown { repository: repository.clone() },
         RepositoryError::NamespaceUnknown { namespace: parse("alice") },
+        RepositoryError::RepositoryExists { repository: repository.clone() },
         RepositoryError::BlobUnknown { repository: repository.clone(), digest: parse(SHA256) },
         RepositoryError::ManifestUnknown { repository: repository.clone(), reference: parse("latest") },
         RepositoryError::ManifestUnknown { repository, reference: parse(SHA256) },
@@ -99,6 +123,18 @@ fn account_errors_survive() {
     survives(&[
         AccountError::NameTaken { name: parse("alice") },
         AccountError::NameReserved { name: parse("alice") },
+        AccountError::AccountUnknown { name: parse("alice") },
+        AccountError::OrganizationUnknown { name: parse("team") },
+        AccountError::OwnerUnknown { name: parse("team") },
+        AccountError::MemberUnknown { organization: parse("team"), user: parse("alice") },
+        AccountError::TeamUnknown { organization: parse("team"), team: parse("devs") },
+        AccountError::RepositoryUnknown { repository: parse("team/app") },
+        AccountError::LastOwner { organization: parse("team"), user: parse("alice") },
+        AccountError::LastAdministrator { user: parse("alice") },
+        AccountError::CredentialExists { name: parse("team+ci") },
+        AccountError::CredentialUnknown { id: parse("01ARZ3NDEKTSV4RRFFQ69G5FAV") },
+        AccountError::TooMany { what: "robots of team".to_owned(), limit: 200 },
+        AccountError::Conflict { attempted: attempted() },
         AccountError::Damaged { what: "a record".to_owned() },
         AccountError::NoSpace { attempted: attempted() },
         AccountError::Unavailable { attempted: attempted() },

@@ -5,6 +5,8 @@ use regex::Regex;
 
 /// distribution-spec, Pulling manifests: `<name>`.
 pub(crate) const NAME: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*";
+/// One part of a name: what users, organizations, teams and robots are called.
+pub(crate) const PART: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*";
 /// distribution-spec, Pulling manifests: `<reference>` as a tag.
 pub(crate) const TAG: &str = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}";
 /// image-spec `descriptor.md`, Registered algorithms.

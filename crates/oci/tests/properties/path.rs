@@ -3,14 +3,16 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use oci::{Reference, RepositoryName, SessionId, Tag, Target};
+use oci::{Reference, RepositoryName, RobotName, SessionId, Tag, Target, TeamName};
 use regex::Regex;
 
-use crate::grammar::{self, DIGEST, NAME, SESSION, TAG};
+use crate::grammar::{self, DIGEST, NAME, PART, SESSION, TAG};
 
 static NAMES: LazyLock<Regex> = LazyLock::new(|| grammar::whole(NAME));
 static TAGS: LazyLock<Regex> = LazyLock::new(|| grammar::whole(TAG));
 static REFERENCES: LazyLock<Regex> = LazyLock::new(|| grammar::whole(&format!("{TAG}|{DIGEST}")));
+static ROBOTS: LazyLock<Regex> = LazyLock::new(|| grammar::whole(&format!("{PART}\\+{PART}")));
+static PARTS: LazyLock<Regex> = LazyLock::new(|| grammar::whole(PART));
 static SESSIONS: LazyLock<Regex> = LazyLock::new(|| grammar::whole(SESSION));
 static PATHS: LazyLock<Regex> = LazyLock::new(|| {
     let blobs = format!("blobs/({DIGEST}|uploads/({SESSION})?)");
@@ -34,6 +36,9 @@ fn check_parts(text: &str) {
     assert_eq!(text.parse::<Reference>().is_ok(), REFERENCES.is_match(text), "{text:?}");
     assert_eq!(text.parse::<SessionId>().is_ok(), SESSIONS.is_match(text), "{text:?}");
 
+    assert_eq!(text.parse::<TeamName>().is_ok(), PARTS.is_match(text) && text.len() <= 64, "{text:?}");
+    check_robot(text);
+
     let longest = if text.contains('/') { 200 } else { 200 - "library/".len() };
     let name = text.parse::<RepositoryName>();
     assert_eq!(name.is_ok(), NAMES.is_match(text) && text.len() <= longest, "{text:?}");
@@ -44,6 +49,16 @@ fn check_parts(text: &str) {
         );
         assert_eq!(format!("{}/{}", name.namespace(), name.repository()), name.to_string());
         assert_eq!(name.to_string().parse().as_ref(), Ok(&name));
+    }
+}
+
+fn check_robot(text: &str) {
+    let short = text.split_once('+').is_some_and(|(team, label)| team.len() <= 200 && label.len() <= 64);
+    let robot = text.parse::<RobotName>();
+    assert_eq!(robot.is_ok(), ROBOTS.is_match(text) && short, "{text:?}");
+    if let Ok(robot) = robot {
+        assert_eq!(RobotName::new(&robot.namespace(), robot.label()).as_ref(), Ok(&robot));
+        assert_eq!(robot.to_string(), text);
     }
 }
 

@@ -39,12 +39,24 @@ pub mod humane_option {
     }
 }
 
-fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
+/// A text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a duration such as \"30s\", \"1h 30m\" or \"7d\"")]
+pub struct DurationError(String);
+
+/// Reads `30s`, `1h 30m`, `7d`.
+///
+/// # Errors
+/// It is none.
+pub fn duration(text: &str) -> Result<Duration, DurationError> {
     // A day is 24 hours here: nobody means the changes of the clock.
     let signed = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     let duration = signed.ok().and_then(|signed| Duration::try_from(signed).ok());
-    duration
-        .ok_or_else(|| E::custom(format!("{text:?} is not a duration such as \"30s\", \"1h 30m\" or \"7d\"")))
+    duration.ok_or_else(|| DurationError(text.to_owned()))
+}
+
+fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
+    duration(text).map_err(E::custom)
 }
 
 fn print(duration: Duration) -> String {

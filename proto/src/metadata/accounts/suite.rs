@@ -9,10 +9,13 @@
 )]
 
 use bytes::Bytes;
+use oci::RepositoryName;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
 
-use super::{AccessQuestion, AccountError, Role, SigningKey};
+use super::{
+    AccessQuestion, AccountError, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts, Role, SigningKey,
+};
 use crate::{
     auth::{KeyId, VerificationKey},
     metadata::{
@@ -33,8 +36,13 @@ pub async fn run(world: World) {
     of_many_founders_one_key_is_kept(&world).await;
 }
 
+/// The question about an asker, without repositories and namespaces.
+pub(crate) fn about(asker: FactsOf) -> AccessQuestion {
+    AccessQuestion { asker, repositories: Vec::new(), namespaces: Vec::new() }
+}
+
 async fn an_account_is_what_was_created(world: &World) {
-    let question = AccessQuestion { account: "ac-ann".parse().ok(), repositories: Vec::new() };
+    let question = about(FactsOf::User("ac-ann".parse().unwrap()));
     assert!(world.accounts.access_facts(&question).await.unwrap().account.is_none());
 
     let mut created = account("ac-ann", Role::Administrator);
@@ -44,7 +52,7 @@ async fn an_account_is_what_was_created(world: &World) {
     let found = world.accounts.access_facts(&question).await.unwrap().account.unwrap();
     assert_eq!((&found.name, found.role, found.standing), (&created.name, created.role, created.standing));
     assert_eq!(found.password_hash.expose_secret(), created.password_hash.expose_secret());
-    let anonymous = AccessQuestion { account: None, repositories: Vec::new() };
+    let anonymous = about(FactsOf::Anonymous);
     assert!(world.accounts.access_facts(&anonymous).await.unwrap().account.is_none());
 }
 
@@ -74,9 +82,20 @@ async fn facts_tell_repositories_in_the_order_asked(world: &World) {
     world.push_blob(&there, "ac-bob", &actor).await;
 
     let repositories = vec![absent.clone(), there.clone(), absent.clone()];
-    let facts = world.accounts.access_facts(&AccessQuestion { account: None, repositories }).await.unwrap();
-    let expected = [(absent.clone(), None), (there, Some(Visibility::Private)), (absent, None)];
-    assert_eq!(facts.repositories, expected);
+    let facts = world
+        .accounts
+        .access_facts(&AccessQuestion { repositories, ..about(FactsOf::Anonymous) })
+        .await
+        .unwrap();
+    let namespace = NamespaceFacts { name: there.namespace(), kind: Some(NamespaceKind::User), role: None };
+    let fact = |name: &RepositoryName, visibility| RepositoryFacts {
+        name: name.clone(),
+        visibility,
+        namespace: namespace.clone(),
+        level: None,
+    };
+    let private = Some(Visibility::Private);
+    assert_eq!(facts.repositories, [fact(&absent, None), fact(&there, private), fact(&absent, None)]);
 }
 
 async fn of_many_founders_one_key_is_kept(world: &World) {

@@ -18,7 +18,8 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, Reclaim, Repositories, RepositoryError, Rules, Standing, Uploads, Via,
+        Accounts, Actor, Credentials, Organizations, Reclaim, Repositories, RepositoryError,
+        RepositorySettings, Rules, Standing, Uploads, Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -41,6 +42,14 @@ pub struct World {
     pub rules: Arc<dyn Rules>,
     /// Its accounts.
     pub accounts: Arc<dyn Accounts>,
+    /// Its users.
+    pub users: Arc<dyn Users>,
+    /// Their credentials.
+    pub credentials: Arc<dyn Credentials>,
+    /// What is said of its repositories.
+    pub settings: Arc<dyn RepositorySettings>,
+    /// Its organizations.
+    pub organizations: Arc<dyn Organizations>,
     /// Its time.
     pub clock: Arc<ManualClock>,
 }
