@@ -1,15 +1,18 @@
 //! The contract `Accounts`: users, and what a decision about a token depends on.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use oci::AccountName;
 use proto::metadata::{
     AccountError, Accounts, Standing,
     accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+    organizations::{Level, MemberRole},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     Outcome, Service,
+    administrators::{is_administrator, listed_administrator},
     failure::{damaged, parsed},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation, Record},
@@ -21,9 +24,9 @@ use crate::{
 impl Accounts for Service {
     async fn create_account(&self, account: &Account) -> Result<(), AccountError> {
         if account.name.namespace().is_reserved() {
-            return Err(AccountError::NameReserved { name: account.name.clone() });
+            return Err(AccountError::NameReserved { name: account.name.namespace() });
         }
-        let taken = || AccountError::NameTaken { name: account.name.clone() };
+        let taken = || AccountError::NameTaken { name: account.name.namespace() };
         let claimed = match self.claimed(&account.name.namespace()).await? {
             None => Condition::ValueAbsent(keys::claim(&account.name)),
             // A crash may have left the claim alone: whoever has claimed it may go on, and only one succeeds.
@@ -38,16 +41,7 @@ impl Accounts for Service {
     }
 
     async fn access_facts(&self, question: &AccessQuestion) -> Result<AccessFacts, AccountError> {
-        let account = match &question.account {
-            Some(name) => self.account(name).await?,
-            None => None,
-        };
-        let placements = self.placements(&question.repositories).await?;
-
-        let visibilities =
-            placements.into_iter().map(|placement| placement.map(|placement| placement.visibility));
-        let repositories = question.repositories.iter().cloned().zip(visibilities).collect();
-        Ok(AccessFacts { account, repositories })
+        Ok(self.facts(question).await?)
     }
 
     async fn found_signing_key(&self, key: &SigningKey) -> Result<Vec<SigningKey>, AccountError> {
@@ -79,7 +73,7 @@ impl Service {
         }))
     }
 
-    /// Claim, index entry, record; the name comes last, because it is what makes the account count.
+    /// Claim, index entries, record; the name comes last, because it is what makes the account count.
     fn creation(&self, account: &Account, claimed: Condition) -> Commit {
         let Account { name, password_hash, role, standing } = account;
         let (key, now) = (keys::user(name), self.now().as_millisecond().to_string());
@@ -90,6 +84,7 @@ impl Service {
             .when(Condition::FieldAbsent(key.clone(), field::NAME))
             .then(Mutation::SetValue(keys::claim(name), Owner::User.claim().into()))
             .then(Mutation::AddMember(keys::USERS, name.to_string().into()))
+            .then_all(is_administrator(*role, *standing).then(|| listed_administrator(name)))
             .then(set(field::PASSWORD, password_hash.expose_secret().to_owned()))
             .then(set(field::ROLE, role.word().to_owned()))
             .then(set(field::STANDING, standing.word().to_owned()))
@@ -100,18 +95,18 @@ impl Service {
 }
 
 /// A choice that is stored as one word.
-trait Word: Copy + 'static {
+pub(crate) trait Word: Copy + 'static {
     const ALL: &'static [Self];
 
     fn word(self) -> &'static str;
 
     fn read(key: &Key, field: &Field, record: &Record) -> Result<Self, Error> {
-        let word = record.text(field);
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|choice| Some(choice.word()) == word)
-            .ok_or_else(|| damaged(key, field))
+        Self::stored(key, field, record.get(field))
+    }
+
+    fn stored(key: &Key, field: &Field, value: Option<&Bytes>) -> Result<Self, Error> {
+        let meant = |choice: &Self| value.is_some_and(|value| value == choice.word().as_bytes());
+        Self::ALL.iter().copied().find(meant).ok_or_else(|| damaged(key, field))
     }
 }
 
@@ -122,6 +117,29 @@ impl Word for Role {
         match self {
             Self::User => "user",
             Self::Administrator => "administrator",
+        }
+    }
+}
+
+impl Word for MemberRole {
+    const ALL: &'static [Self] = &[Self::Member, Self::Owner];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl Word for Level {
+    const ALL: &'static [Self] = &[Self::Read, Self::Write, Self::Admin];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
         }
     }
 }

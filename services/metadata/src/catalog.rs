@@ -91,14 +91,16 @@ impl Service {
         let asked: Vec<_> = placed
             .iter()
             .flat_map(|(name, placement)| {
-                [(record(name, placement), field::UPDATED), (keys::state(placement.id), field::BYTES)]
+                let [here, there] = records(name, placement).map(|record| (record, field::UPDATED));
+                [here, there, (keys::state(placement.id), field::BYTES)]
             })
             .collect();
         let mut values = self.fields(&asked).await?.into_iter();
         let mut entries = Vec::with_capacity(placed.len());
         for (name, placement) in placed {
-            let updated =
-                millisecond(&record(name, &placement), &field::UPDATED, next(&mut values).as_ref())?;
+            let [here, there] = [next(&mut values), next(&mut values)];
+            let [record, _] = records(name, &placement);
+            let updated = millisecond(&record, &field::UPDATED, here.or(there).as_ref())?;
             let size_bytes = parsed(&keys::state(placement.id), &field::BYTES, next(&mut values).as_ref())?;
             entries.push(RepositoryEntry {
                 name: name.clone(),
@@ -140,6 +142,11 @@ fn merged(
     names.into_iter().collect()
 }
 
-fn record(name: &RepositoryName, placement: &Placement) -> Key {
-    keys::repository(placement.owner, name, placement.visibility)
+/// Where the record was, and where it has been moved if who may see the repository has changed since.
+fn records(name: &RepositoryName, placement: &Placement) -> [Key; 2] {
+    let other = match placement.visibility {
+        Visibility::Public => Visibility::Private,
+        Visibility::Private => Visibility::Public,
+    };
+    [placement.visibility, other].map(|visibility| keys::repository(placement.owner, name, visibility))
 }

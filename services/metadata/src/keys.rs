@@ -3,19 +3,28 @@
 
 // Founding keys
 //
-//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Created, Updated,
-//                                   Rules (JSON: those of all its repositories that have none)
-//   #organization            hash   Name, Owner, Created, Updated, Rules
+//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Display, Email,
+//                                   Created, Updated, Rules (JSON: those of all its repositories that have none)
+//   #organization            hash   Name (last: the organization exists), Owner (who founded it; before the claim),
+//                                   Created, Updated, Rules, Display, Description, Email
 //   @user$repository±        hash   Id (last: the repository exists), Created, Updated; + is public, - private
 //   #organization$repository±       the same
 //   &image+                  hash   Size, Verified, State (live, quarantined), Locator (only while live)
 //   @users, #orgs            set    name
+//   @users:admins            set    name of whoever may be an active administrator; the record says who is one
 //   $repos, $repos+          set    repository NUL @ or #; all, and the public ones
 //
-// Under them
+// Under them (the lower half of them, from #org:roles on, is spelled in keys/organizations.rs)
 //
 //   ^name:<lower case>       value  user or organization; claimed before anything else
-//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev, Rules (JSON)
+//   @user:secrets            hash   credential id → SHA-256 of its secret (hex); Rev counts those that were added
+//   @user:robots             hash   what a robot is called → "id SHA-256"; Rev
+//   #organization:robots            the same
+//   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used,
+//                                   Id (last: the credential exists)
+//   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
+//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev, Rules (JSON),
+//                                   Description
 //   $Id:tag                  hash   tag → digest, and nothing else: one read follows it to the manifest
 //   $Id:pushed               hash   tag → "ULID subject": when and by whom; changes whenever $Id:tag does
 //   $Id:tags, $Id:recent     set    tag; ULID NUL tag
@@ -27,6 +36,7 @@
 //   $Id:unused               set    time NUL digest
 //   $Id:referrers            set    subject NUL artifact type NUL digest
 //   $Id:history, $Id:events  set    ULID NUL JSON; of a tag, with type and size of what it names
+//   $Id:grants               hash   @user or team id → read, write or admin
 //   $Id:trash                set    time NUL digest
 //   $Id:trash:<digest>       hash   a deleted manifest as it was, Tags (one a line), Deleted (last: it can be restored)
 //   &image+:refs             hash   repository id → link token
@@ -37,10 +47,19 @@
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
 //   ^idle                    set    ULID NUL digest: content that may have lost its last reference or hold
+//   ^revoked                 set    ULID NUL JSON: what is not believed any more that was signed before
+//   ^secret:<SHA-256>        hash   Holder (JSON), Label, Limits (JSON), Created, Expires, Used, Id (last)
 //   ^sweeper                 hash   Holder, Until: who reclaims
 //   ^dirty                   set    repository id
 //   ^keys                    hash   key id → "created public sealed"
-//   ^schema                  hash   Version
+//   ^schema                  hash   Version, Administrators (present: those of before are in @users:admins)
+//   #org:roles               hash   user → owner or member
+//   #org:members, :owners    set    user; members without a role do not count
+//   #org:teams               hash   team → team id (last: the team exists)
+//   #org:team:<id>           hash   Name, Description
+//   #org:team:<id>:members   set    user: who may be in the team
+//   @user:orgs               set    organization; without a role there it does not count
+//   @user:teams              set    organization NUL team id: in what teams the user is
 //
 // Times are milliseconds since the Unix epoch; where they order something, 20 digits. No braces: a cluster
 // adapter puts the hash tag around the part before the suffix.
@@ -50,7 +69,7 @@ use std::fmt::{self, Display};
 use bytes::Bytes;
 use jiff::Timestamp;
 use oci::{AccountName, Digest, EventId, Locator, Namespace, NamespacePath, RepositoryName, SessionId, Tag};
-use proto::metadata::Visibility;
+use proto::metadata::{Visibility, credentials::SecretHash};
 use ulid::Ulid;
 
 use crate::{
@@ -58,54 +77,27 @@ use crate::{
     namespaces::Owner,
 };
 
+pub(crate) mod field;
+mod organizations;
+
+pub(crate) use organizations::{
+    TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,
+    of_organization, owners, roles, team, team_members, team_of, teams, user_teams,
+};
+
 pub(crate) const USERS: Key = Key::from_static("@users");
 pub(crate) const ORGANIZATIONS: Key = Key::from_static("#orgs");
+pub(crate) const ADMINISTRATORS: Key = Key::from_static("@users:admins");
 pub(crate) const REPOSITORIES: Key = Key::from_static("$repos");
 pub(crate) const PUBLIC_REPOSITORIES: Key = Key::from_static("$repos+");
 pub(crate) const UPLOADS: Key = Key::from_static("^uploads");
 pub(crate) const GARBAGE: Key = Key::from_static("^garbage");
 pub(crate) const IDLE: Key = Key::from_static("^idle");
+pub(crate) const REVOKED: Key = Key::from_static("^revoked");
 pub(crate) const SWEEPER: Key = Key::from_static("^sweeper");
 pub(crate) const DIRTY: Key = Key::from_static("^dirty");
 pub(crate) const SIGNING_KEYS: Key = Key::from_static("^keys");
 pub(crate) const SCHEMA: Key = Key::from_static("^schema");
-
-/// The fields of the hashes.
-pub(crate) mod field {
-    use crate::keyspace::Field;
-
-    pub(crate) const ANNOTATIONS: Field = Field::from_static("Annotations");
-    pub(crate) const ARTIFACT: Field = Field::from_static("Artifact");
-    pub(crate) const BODY: Field = Field::from_static("Body");
-    pub(crate) const BYTES: Field = Field::from_static("Bytes");
-    pub(crate) const CREATED: Field = Field::from_static("Created");
-    pub(crate) const DELETED: Field = Field::from_static("Deleted");
-    pub(crate) const HOLDER: Field = Field::from_static("Holder");
-    pub(crate) const ID: Field = Field::from_static("Id");
-    pub(crate) const LOCATOR: Field = Field::from_static("Locator");
-    pub(crate) const NAME: Field = Field::from_static("Name");
-    pub(crate) const NEEDS: Field = Field::from_static("Needs");
-    pub(crate) const OWNER: Field = Field::from_static("Owner");
-    pub(crate) const PASSWORD: Field = Field::from_static("Password");
-    pub(crate) const PROGRESS: Field = Field::from_static("Progress");
-    pub(crate) const PUBLISHED: Field = Field::from_static("Published");
-    pub(crate) const PUSHED: Field = Field::from_static("Pushed");
-    pub(crate) const REPOSITORY: Field = Field::from_static("Repository");
-    pub(crate) const REV: Field = Field::from_static("Rev");
-    pub(crate) const ROLE: Field = Field::from_static("Role");
-    pub(crate) const RULES: Field = Field::from_static("Rules");
-    pub(crate) const SIZE: Field = Field::from_static("Size");
-    pub(crate) const STANDING: Field = Field::from_static("Standing");
-    pub(crate) const STARTED: Field = Field::from_static("Started");
-    pub(crate) const STATE: Field = Field::from_static("State");
-    pub(crate) const SUBJECT: Field = Field::from_static("Subject");
-    pub(crate) const TAGS: Field = Field::from_static("Tags");
-    pub(crate) const TYPE: Field = Field::from_static("Type");
-    pub(crate) const UNTIL: Field = Field::from_static("Until");
-    pub(crate) const UPDATED: Field = Field::from_static("Updated");
-    pub(crate) const VERIFIED: Field = Field::from_static("Verified");
-    pub(crate) const VERSION: Field = Field::from_static("Version");
-}
 
 /// What names a repository for as long as it lives, however it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +121,26 @@ pub(crate) fn user(name: &AccountName) -> Key {
 /// The record of a user or an organization.
 pub(crate) fn namespace(owner: Owner, name: &Namespace) -> Key {
     key(format!("{}{name}", owner.sigil()))
+}
+
+/// Of a user: its access tokens and sessions.
+pub(crate) fn secrets(name: &AccountName) -> Key {
+    key(format!("@{name}:secrets"))
+}
+
+/// Of a user or an organization.
+pub(crate) fn robots(owner: Owner, name: &Namespace) -> Key {
+    key(format!("{}{name}:robots", owner.sigil()))
+}
+
+/// The credential whose secret has this hash.
+pub(crate) fn secret(hash: &str) -> Key {
+    key(format!("^secret:{hash}"))
+}
+
+/// A hash as keys and lists have it.
+pub(crate) fn hex(hash: &SecretHash) -> String {
+    hash.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// The claim of a name, the same for every spelling of it.
@@ -234,6 +246,11 @@ pub(crate) fn named(name: impl Display) -> Field {
     Field::new(name.to_string())
 }
 
+/// The field of a hash that is named by a member of an ordered set.
+pub(crate) fn named_by(member: &Bytes) -> Field {
+    Field::new(member.clone())
+}
+
 pub(crate) fn part(offset: u64) -> Field {
     Field::new(format!("{offset:020}"))
 }
@@ -331,6 +348,11 @@ pub(crate) fn happened(
         Some(to) => from.before(to),
         None => from,
     }
+}
+
+/// The members of an ordered set by ULID behind `event`.
+pub(crate) fn told_after(event: &EventId) -> MemberRange {
+    MemberRange::after(format!("{event}\u{1}"))
 }
 
 /// The least ULID of a millisecond.

@@ -23,12 +23,16 @@ pub mod keyspace;
 pub mod schema;
 
 mod accounts;
+mod administrators;
 mod blobs;
 mod catalog;
 mod content;
+mod credentials;
 mod deletion;
 mod events;
+mod facts;
 mod failure;
+mod grants;
 mod history;
 mod holds;
 #[cfg(test)]
@@ -36,8 +40,11 @@ mod invariants;
 mod keys;
 mod links;
 mod manifests;
+mod members;
 mod mounts;
 mod namespaces;
+mod organizations;
+mod owners;
 mod placement;
 mod reclaim;
 mod referrers;
@@ -45,13 +52,19 @@ mod releasing;
 mod repositories;
 mod restoring;
 mod retention;
+mod revocations;
+mod revoking;
 mod rules;
+mod secrets;
 mod sessions;
+mod settings;
 mod signing_keys;
 mod tags;
+mod teams;
 mod trash;
 mod unlinking;
 mod uploads;
+mod users;
 
 /// How often an operation looks again when others changed what it had read.
 const ATTEMPTS: usize = 16;
@@ -59,8 +72,7 @@ const ATTEMPTS: usize = 16;
 /// Names of repositories whose ids are remembered, at most.
 const REMEMBERED_NAMES: u64 = 100_000;
 
-/// The metadata service over a keyspace: [`proto::metadata::Uploads`], [`proto::metadata::Repositories`] and
-/// [`proto::metadata::Accounts`].
+/// The metadata service over a keyspace: every contract of [`proto::metadata`].
 #[derive(Clone)]
 pub struct Service(Arc<Parts>);
 
@@ -106,6 +118,8 @@ impl Service {
         }));
         service.prepare_schema().await?;
         service.prepare_library().await?;
+        service.prepare_administrators().await?;
+        service.prepare_owners().await?;
 
         Ok(service)
     }

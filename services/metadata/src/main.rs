@@ -9,7 +9,9 @@ use metadata::{
     keyspace::embedded::{Embedded, OpenError},
     schema::FoundError,
 };
-use proto::metadata::{accounts, reclaim, repositories, rules, uploads};
+use proto::metadata::{
+    accounts, credentials, organizations, reclaim, repositories, rules, settings, uploads, users,
+};
 use service_kit::{
     clock, config,
     grpc::Routes,
@@ -57,7 +59,11 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = repositories::server::add_to(routes, service.clone());
     let routes = reclaim::server::add_to(routes, service.clone());
     let routes = rules::server::add_to(routes, service.clone());
-    let routes = accounts::server::add_to(routes, service);
+    let routes = accounts::server::add_to(routes, service.clone());
+    let routes = users::server::add_to(routes, service.clone());
+    let routes = credentials::server::add_to(routes, service.clone());
+    let routes = organizations::server::add_to(routes, service.clone());
+    let routes = settings::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 
     process.until_signal().await?;

@@ -3,13 +3,15 @@
 use oci::{AccountName, Namespace};
 use proto::{
     auth::Subject,
-    metadata::{Actor, Standing, accounts::Role},
+    metadata::{Actor, organizations::MemberRole},
 };
 
 use crate::{
     Outcome, Service,
+    administrators::is_administrator,
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Mutation},
+    members::joining,
     step,
 };
 
@@ -68,48 +70,55 @@ impl Service {
             return Ok(None);
         }
 
-        self.create_organization(namespace, Some(name)).await
+        let claim = Condition::ValueAbsent(keys::claim(namespace));
+        let commit = self.founding_organization(namespace, Some(name)).when(claim);
+        match self.commit(step!("create_organization"), commit).await? {
+            Outcome::Committed => Ok(Some(Owner::Organization)),
+            // Somebody else was first, with an organization or an account.
+            Outcome::Conflicted => self.claimed(namespace).await,
+        }
     }
 
     /// Makes the organization `library`, if it is not there.
     pub(crate) async fn prepare_library(&self) -> Result<(), Error> {
         let library = Namespace::library();
-        if self.claimed(&library).await?.is_none() {
-            self.create_organization(&library, None).await?;
+        if self.is_organization(&library).await? {
+            return Ok(());
         }
 
+        // Nobody else can claim its name: of several that try, one succeeds.
+        let commit = self.founding_organization(&library, None);
+        let _either_way = self.commit(step!("create_organization"), commit).await?;
         Ok(())
+    }
+
+    /// Whether there is an organization of that name.
+    pub(crate) async fn is_organization(&self, name: &Namespace) -> Result<bool, Error> {
+        let key = keys::namespace(Owner::Organization, name);
+        Ok(self.fields(&[(key, field::NAME)]).await?.pop().flatten().is_some())
     }
 
     async fn is_administrator(&self, name: &AccountName) -> Result<bool, Error> {
         let account = self.account(name).await?;
-        Ok(account.is_some_and(|account| {
-            account.role == Role::Administrator && account.standing == Standing::Active
-        }))
+        Ok(account.is_some_and(|account| is_administrator(account.role, account.standing)))
     }
 
-    async fn create_organization(
-        &self,
-        name: &Namespace,
-        owner: Option<&AccountName>,
-    ) -> Result<Option<Owner>, Error> {
-        let (claim, record) = (keys::claim(name), keys::namespace(Owner::Organization, name));
+    /// What makes an organization, whatever its name's claim must be. The name comes last, because it is what makes
+    /// the organization count; the founder comes before the claim, so that whoever finds a claim that a crash has left
+    /// alone knows who may go on.
+    pub(crate) fn founding_organization(&self, name: &Namespace, owner: Option<&AccountName>) -> Commit {
+        let record = keys::namespace(Owner::Organization, name);
         let now = self.now().as_millisecond().to_string();
         let set = |field, value: String| Mutation::SetField(record.clone(), field, value.into());
 
-        let commit = Commit::synced()
-            .when(Condition::ValueAbsent(claim.clone()))
-            .then(Mutation::SetValue(claim, Owner::Organization.claim().into()))
-            .then(Mutation::AddMember(keys::ORGANIZATIONS, name.to_string().into()))
+        Commit::synced()
+            .when(Condition::FieldAbsent(record.clone(), field::NAME))
             .then_all(owner.map(|owner| set(field::OWNER, owner.to_string())))
+            .then(Mutation::SetValue(keys::claim(name), Owner::Organization.claim().into()))
+            .then(Mutation::AddMember(keys::ORGANIZATIONS, name.to_string().into()))
             .then(set(field::CREATED, now.clone()))
             .then(set(field::UPDATED, now))
-            .then(set(field::NAME, name.to_string()));
-
-        match self.commit(step!("create_organization"), commit).await? {
-            Outcome::Committed => Ok(Some(Owner::Organization)),
-            // Somebody else was first, with an organization or an account.
-            Outcome::Conflicted => self.claimed(name).await,
-        }
+            .then_all(owner.into_iter().flat_map(|owner| joining(name, owner, MemberRole::Owner)))
+            .then(set(field::NAME, name.to_string()))
     }
 }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::{
     Service,
-    failure::parsed,
+    failure::{next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Condition, Error, Field, Key, Mutation, READ_LIMIT},
     namespaces::Owner,
@@ -25,7 +25,8 @@ pub(crate) struct Placement {
     pub(crate) visibility: Visibility,
 }
 
-/// Where a record may be: a name is claimed by one owner, and has one visibility.
+/// Where a record may be, and which one counts: a name is claimed by one owner, and has one visibility, but where a
+/// crash left two, nobody sees what was to be hidden.
 const PLACES: [(Owner, Visibility); 4] = [
     (Owner::User, Visibility::Private),
     (Owner::User, Visibility::Public),
@@ -50,18 +51,10 @@ impl Service {
 
     /// Where each of `names` is, as it is now.
     pub(crate) async fn placements(&self, names: &[RepositoryName]) -> Result<Vec<Option<Placement>>, Error> {
-        let fields: Vec<_> = names
-            .iter()
-            .flat_map(|name| PLACES.map(|(owner, visibility)| keys::repository(owner, name, visibility)))
-            .map(|record| (record, field::ID))
-            .collect();
-        let values = self.fields(&fields).await?;
+        let fields: Vec<_> = names.iter().flat_map(Placement::fields).collect();
+        let mut values = self.fields(&fields).await?.into_iter();
 
-        fields
-            .chunks(PLACES.len())
-            .zip(values.chunks(PLACES.len()))
-            .map(|(asked, ids)| placed(asked, ids))
-            .collect()
+        names.iter().map(|name| Placement::read(name, &mut values)).collect()
     }
 
     /// Looks again the next time: what was remembered of `name` has turned out wrong.
@@ -81,8 +74,12 @@ impl Service {
 
     /// A repository that is made by the commit that writes to it.
     pub(crate) fn new_repository(&self, owner: Owner) -> Target {
-        let id = RepositoryId(self.ulid());
-        Target::New(Placement { id, owner, visibility: self.0.new_repositories })
+        self.new_repository_seen_by(owner, self.0.new_repositories)
+    }
+
+    /// The same, if it was said who may see it.
+    pub(crate) fn new_repository_seen_by(&self, owner: Owner, visibility: Visibility) -> Target {
+        Target::New(Placement { id: RepositoryId(self.ulid()), owner, visibility })
     }
 
     /// A name for one event, link or repository; later ones sort behind earlier ones.
@@ -101,14 +98,26 @@ impl Service {
     }
 }
 
-fn placed(asked: &[(Key, Field)], ids: &[Option<Bytes>]) -> Result<Option<Placement>, Error> {
-    let found = PLACES.iter().zip(asked).zip(ids).find(|(_, id)| id.is_some());
-    let Some((((owner, visibility), (record, _)), id)) = found else {
-        return Ok(None);
-    };
-    let id = RepositoryId(parsed(record, &field::ID, id.as_ref())?);
+impl Placement {
+    /// Where the id of a repository may be.
+    pub(crate) fn fields(name: &RepositoryName) -> [(Key, Field); 4] {
+        PLACES.map(|(owner, visibility)| (keys::repository(owner, name, visibility), field::ID))
+    }
 
-    Ok(Some(Placement { id, owner: *owner, visibility: *visibility }))
+    /// Reads the next values, which were asked for by `fields`; none: there is no such repository.
+    pub(crate) fn read(
+        name: &RepositoryName,
+        values: &mut impl Iterator<Item = Option<Bytes>>,
+    ) -> Result<Option<Self>, Error> {
+        let ids = PLACES.map(|_| next(values));
+        let found = PLACES.into_iter().zip(ids).find_map(|(place, id)| Some((place, id?)));
+        let Some(((owner, visibility), id)) = found else {
+            return Ok(None);
+        };
+        let id = parsed(&keys::repository(owner, name, visibility), &field::ID, Some(&id))?;
+
+        Ok(Some(Self { id: RepositoryId(id), owner, visibility }))
+    }
 }
 
 /// The field that says whose id it is, to be read along with whatever is read under the id.
@@ -190,7 +199,7 @@ impl Target {
         Mutation::Increment(keys::state(self.id()), field::REV, 1)
     }
 
-    fn record(&self, name: &RepositoryName) -> Key {
+    pub(crate) fn record(&self, name: &RepositoryName) -> Key {
         let Placement { owner, visibility, .. } = self.placement();
         keys::repository(*owner, name, *visibility)
     }

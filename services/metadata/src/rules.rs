@@ -117,9 +117,8 @@ impl RulesBefore {
 
     /// The same rules are in force.
     pub(crate) fn unchanged(&self) -> Vec<Condition> {
-        let as_read = |(key, found): &(Key, Option<Bytes>)| match found {
-            Some(found) => Condition::FieldEquals(key.clone(), field::RULES, found.clone()),
-            None => Condition::FieldAbsent(key.clone(), field::RULES),
+        let as_read = |(key, found): &(Key, Option<Bytes>)| {
+            Condition::unchanged(key.clone(), field::RULES, found.clone())
         };
         let inherited = self.own.1.is_none().then(|| as_read(&self.inherited));
         std::iter::once(as_read(&self.own)).chain(inherited).collect()

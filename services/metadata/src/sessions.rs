@@ -197,12 +197,18 @@ impl Service {
         Ok(Head { progress: Progress::read(&key, Some(&recorded))?, recorded, part })
     }
 
-    /// Whether the account of `subject` may be used.
+    /// Whether the account of `subject` may be used, or its credential if it is a robot.
     async fn standing(&self, subject: &Subject) -> Result<Standing, Error> {
-        let Subject::User(name) = subject else {
-            return Ok(Standing::Active);
-        };
-        Ok(self.account(name).await?.map_or(Standing::Disabled, |account| account.standing))
+        Ok(match subject {
+            Subject::Anonymous => Standing::Active,
+            Subject::User(name) => {
+                self.account(name).await?.map_or(Standing::Disabled, |account| account.standing)
+            }
+            Subject::Robot(name) => match self.robot(name).await? {
+                Some(robot) if robot.is_good(self.now()) => Standing::Active,
+                _ => Standing::Disabled,
+            },
+        })
     }
 
     fn new_session_id(&self) -> SessionId {
@@ -229,11 +235,11 @@ pub(crate) fn millisecond(key: &Key, field: &Field, value: Option<&Bytes>) -> Re
     Timestamp::from_millisecond(parsed(key, field, value)?).map_err(|_| damaged(key, field))
 }
 
-/// A user as its key; `-` is nobody in particular.
+/// A user or a robot as keys begin with its name; `-` is nobody in particular.
 fn written(subject: &Subject) -> String {
     match subject {
         Subject::Anonymous => "-".to_owned(),
-        Subject::User(name) => format!("{}{name}", keys::USER_SIGIL),
+        Subject::User(_) | Subject::Robot(_) => format!("{}{subject}", keys::USER_SIGIL),
     }
 }
 
@@ -241,7 +247,7 @@ fn subject(key: &Key, value: Option<&Bytes>) -> Result<Subject, Error> {
     let text = value.and_then(|value| std::str::from_utf8(value).ok());
     match text.map(|text| text.strip_prefix(keys::USER_SIGIL).ok_or(text)) {
         Some(Err("-")) => Ok(Subject::Anonymous),
-        Some(Ok(name)) => parsed_member(key, name.as_bytes()).map(Subject::User),
+        Some(Ok(name)) => parsed_member(key, name.as_bytes()),
         _ => Err(damaged(key, &field::SUBJECT)),
     }
 }

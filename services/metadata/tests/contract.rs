@@ -15,10 +15,14 @@ use metadata::{
 };
 use proto::metadata::{
     accounts::{self, AccountsClient},
+    credentials::{self, CredentialsClient},
+    organizations::{self, OrganizationsClient},
     reclaim::{self, ReclaimClient},
     repositories::{self, RepositoriesClient},
     rules::{self, RulesClient},
+    settings::{self, RepositorySettingsClient},
     uploads::{self, UploadsClient, suite::World},
+    users::{self, UsersClient},
 };
 use service_kit::{clock::ManualClock, grpc, random::SeededRandom};
 
@@ -37,7 +41,11 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         repositories: service.clone(),
         reclaim: service.clone(),
         rules: service.clone(),
-        accounts: service,
+        accounts: service.clone(),
+        users: service.clone(),
+        credentials: service.clone(),
+        organizations: service.clone(),
+        settings: service,
         clock,
     }
 }
@@ -55,13 +63,18 @@ async fn embedded() -> (World, tempfile::TempDir) {
 
 /// The same world, asked through clients and servers.
 async fn across_grpc() -> World {
-    let World { uploads, repositories, reclaim, rules, accounts, clock } = in_memory().await;
+    let world = in_memory().await;
+    let clock = world.clock.clone();
     let channel = grpc::in_memory(|routes| {
-        let routes = uploads::server::add_to(routes, uploads);
-        let routes = repositories::server::add_to(routes, repositories);
-        let routes = reclaim::server::add_to(routes, reclaim);
-        let routes = rules::server::add_to(routes, rules);
-        accounts::server::add_to(routes, accounts)
+        let routes = uploads::server::add_to(routes, world.uploads);
+        let routes = repositories::server::add_to(routes, world.repositories);
+        let routes = reclaim::server::add_to(routes, world.reclaim);
+        let routes = rules::server::add_to(routes, world.rules);
+        let routes = users::server::add_to(routes, world.users);
+        let routes = credentials::server::add_to(routes, world.credentials);
+        let routes = settings::server::add_to(routes, world.settings);
+        let routes = organizations::server::add_to(routes, world.organizations);
+        accounts::server::add_to(routes, world.accounts)
     });
     let channel = channel.await;
 
@@ -70,7 +83,11 @@ async fn across_grpc() -> World {
         repositories: Arc::new(RepositoriesClient::new(channel.clone(), DEADLINE)),
         reclaim: Arc::new(ReclaimClient::new(channel.clone(), DEADLINE)),
         rules: Arc::new(RulesClient::new(channel.clone(), DEADLINE)),
-        accounts: Arc::new(AccountsClient::new(channel, DEADLINE)),
+        accounts: Arc::new(AccountsClient::new(channel.clone(), DEADLINE)),
+        users: Arc::new(UsersClient::new(channel.clone(), DEADLINE)),
+        credentials: Arc::new(CredentialsClient::new(channel.clone(), DEADLINE)),
+        organizations: Arc::new(OrganizationsClient::new(channel.clone(), DEADLINE)),
+        settings: Arc::new(RepositorySettingsClient::new(channel, DEADLINE)),
         clock,
     }
 }
@@ -153,4 +170,68 @@ async fn repositories_across_grpc() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn accounts_across_grpc() {
     accounts::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn users_in_memory() {
+    users::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn users_embedded() {
+    let (world, _directory) = embedded().await;
+    users::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn users_across_grpc() {
+    users::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credentials_in_memory() {
+    credentials::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credentials_embedded() {
+    let (world, _directory) = embedded().await;
+    credentials::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credentials_across_grpc() {
+    credentials::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn settings_in_memory() {
+    settings::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn settings_embedded() {
+    let (world, _directory) = embedded().await;
+    settings::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn settings_across_grpc() {
+    settings::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn organizations_in_memory() {
+    organizations::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn organizations_embedded() {
+    let (world, _directory) = embedded().await;
+    organizations::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn organizations_across_grpc() {
+    organizations::suite::run(across_grpc().await).await;
 }

@@ -18,7 +18,7 @@ use proto::{
     auth::Subject,
     metadata::{
         Accounts as _, Actor, Repositories as _, RepositoryError, Standing, UploadError, Uploads as _, Via,
-        accounts::{AccessQuestion, Account, Role},
+        accounts::{Account, Role},
         repositories::{Expected, NewManifest},
         uploads::{Link, Mount},
     },
@@ -34,6 +34,9 @@ use crate::{
         memory::Memory,
     },
 };
+
+mod people;
+mod settings;
 
 /// Nothing is cut.
 const NEVER: usize = usize::MAX;
@@ -380,8 +383,7 @@ async fn a_new_account() {
             service.create_account(&bob).await.unwrap();
         }
         assert_eq!(cut.is_ok(), after == 8, "eight mutations make an account");
-        let question = AccessQuestion { account: Some(bob.name.clone()), repositories: Vec::new() };
-        assert!(service.access_facts(&question).await.unwrap().account.is_some());
+        assert!(service.account(&bob.name).await.unwrap().is_some());
         service.create_account(&bob).await.unwrap_err();
     }
 }

@@ -139,6 +139,21 @@ impl Condition {
         Self::Members { key, members: MemberRange::starting_at(member.clone()).through(member), count: 1 }
     }
 
+    /// The ordered set has these members within bounds, and no others; fewer than [`RANGE_LIMIT`].
+    pub(crate) fn only(key: &Key, within: MemberRange, members: &[Bytes]) -> Vec<Self> {
+        let count = Self::Members { key: key.clone(), members: within, count: members.len() };
+        let each = members.iter().map(|member| Self::has_member(key.clone(), member.clone()));
+        std::iter::once(count).chain(each).collect()
+    }
+
+    /// The field is as it was read.
+    pub(crate) fn unchanged(key: Key, field: Field, read: Option<Bytes>) -> Self {
+        match read {
+            Some(value) => Self::FieldEquals(key, field, value),
+            None => Self::FieldAbsent(key, field),
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::ValueAbsent(key) | Self::RecordAbsent(key) => key.check(),

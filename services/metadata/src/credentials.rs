@@ -1,0 +1,165 @@
+//! The contract `Credentials`: keeping, listing and revoking what stands for users and robots.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use oci::{CredentialId, EventId};
+use proto::metadata::{
+    AccountError, Actor, Credentials,
+    credentials::{
+        Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, NewCredential, Revocation,
+        Revoked,
+    },
+};
+
+use crate::{
+    ATTEMPTS, Outcome, Service,
+    failure::next,
+    keys::field,
+    keyspace::{Commit, Condition, Error, Key, Mutation},
+    secrets::{Entry, List, unused_hash},
+    sessions::millisecond,
+    step,
+};
+
+/// Uses that one commit notes, at most.
+const USES_AT_ONCE: usize = 100;
+
+/// What is noted of a credential's uses is no finer than this (seconds).
+const USED_EVERY_SECONDS: i64 = 60;
+
+#[async_trait]
+impl Credentials for Service {
+    async fn put_credential(&self, new: &NewCredential, _: &Actor) -> Result<(), AccountError> {
+        for _ in 0..ATTEMPTS {
+            let list = self.list_of(&new.holder.owner()).await?;
+            if list.entries.iter().any(|entry| entry.credential.is_some() && entry.id == new.id) {
+                // The answer to the first time was lost.
+                return Ok(());
+            }
+
+            let commit = self.keeping(&list, new)?;
+            if self.commit(step!("put_credential"), commit).await? == Outcome::Committed {
+                return Ok(());
+            }
+        }
+
+        Err(AccountError::Conflict { attempted: format!("keeping credential {}", new.id).into() })
+    }
+
+    async fn credentials(&self, owner: &CredentialOwner) -> Result<Vec<Credential>, AccountError> {
+        let list = self.list_of(owner).await?;
+        let mut kept: Vec<_> = list.entries.into_iter().filter_map(|entry| entry.credential).collect();
+
+        kept.sort_by(|one, other| (one.created, &one.id).cmp(&(other.created, &other.id)));
+        Ok(kept)
+    }
+
+    async fn revoke_credential(
+        &self,
+        owner: &CredentialOwner,
+        id: &CredentialId,
+        _: &Actor,
+    ) -> Result<(), AccountError> {
+        for _ in 0..ATTEMPTS {
+            let entry = self.entry_of(owner, id).await?;
+            let entry = entry.ok_or_else(|| AccountError::CredentialUnknown { id: id.clone() })?;
+            let telling = self.telling(&[Revoked::Credential(id.clone())]).await?;
+
+            let commit = Commit::synced().when(entry.unchanged()).telling(telling).then_all(entry.removed());
+            if self.commit(step!("revoke_credential"), commit).await? == Outcome::Committed {
+                return Ok(());
+            }
+        }
+
+        Err(AccountError::Conflict { attempted: format!("revoking credential {id}").into() })
+    }
+
+    async fn used(&self, uses: &[CredentialUse]) -> Result<(), AccountError> {
+        for uses in uses.chunks(USES_AT_ONCE) {
+            self.note_uses(uses).await?;
+        }
+        Ok(())
+    }
+
+    async fn revocations(&self, after: Option<&EventId>) -> Result<Vec<Revocation>, AccountError> {
+        self.told_revocations(after).await
+    }
+}
+
+impl Service {
+    /// Adds to a list, and drops what has expired there: sessions end by themselves, and must not fill it.
+    fn keeping(&self, list: &List, new: &NewCredential) -> Result<Commit, AccountError> {
+        let now = self.now();
+        let (good, over): (Vec<&Entry>, Vec<&Entry>) =
+            list.entries.iter().partition(|entry| entry.is_good(now));
+        if let Holder::Robot(name) = &new.holder
+            && good.iter().any(|entry| entry.is_called(name))
+        {
+            return Err(AccountError::CredentialExists { name: name.clone() });
+        }
+        if good.len() >= MAX_CREDENTIALS {
+            return Err(AccountError::TooMany { what: owned(&new.holder), limit: MAX_CREDENTIALS });
+        }
+
+        Ok(Commit::synced()
+            .when_all(list.unchanged())
+            .when(unused_hash(&new.hash))
+            .then_all(over.into_iter().flat_map(Entry::removed))
+            .then_all(list.added(new, now)?))
+    }
+
+    /// Notes the last uses of at most [`USES_AT_ONCE`] credentials. If others write them again and again, theirs
+    /// are as good.
+    async fn note_uses(&self, uses: &[CredentialUse]) -> Result<(), Error> {
+        let mut last: BTreeMap<Key, Timestamp> = BTreeMap::new();
+        for CredentialUse { id, owner, at } in uses {
+            if let Some(entry) = self.entry_of(owner, id).await? {
+                let noted = last.entry(entry.secret().clone()).or_insert(*at);
+                *noted = (*noted).max(*at);
+            }
+        }
+
+        for _ in 0..ATTEMPTS {
+            let commit = self.noting(&last).await?;
+            if commit.mutations.is_empty() || self.commit(step!("used"), commit).await? == Outcome::Committed
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn noting(&self, last: &BTreeMap<Key, Timestamp>) -> Result<Commit, Error> {
+        let asked: Vec<_> =
+            last.keys().flat_map(|key| [field::ID, field::USED].map(|field| (key.clone(), field))).collect();
+        let mut values = self.fields(&asked).await?.into_iter();
+
+        let mut commit = Commit::relaxed();
+        for (key, at) in last {
+            let [id, used] = [next(&mut values), next(&mut values)];
+            let before = used.as_ref().map(|used| millisecond(key, &field::USED, Some(used))).transpose()?;
+            let moves = before.is_none_or(|before| at.as_second() - before.as_second() >= USED_EVERY_SECONDS);
+            if id.is_some() && moves {
+                commit = commit
+                    .when(Condition::FieldPresent(key.clone(), field::ID))
+                    .when(Condition::unchanged(key.clone(), field::USED, used))
+                    .then(Mutation::SetField(
+                        key.clone(),
+                        field::USED,
+                        at.as_millisecond().to_string().into(),
+                    ));
+            }
+        }
+        Ok(commit)
+    }
+}
+
+/// What there may be only so many of.
+fn owned(holder: &Holder) -> String {
+    match holder {
+        Holder::User(name) | Holder::Session(name) => format!("access tokens and sessions of {name}"),
+        Holder::Robot(name) => format!("robots of {}", name.namespace()),
+    }
+}

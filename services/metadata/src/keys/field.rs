@@ -1,0 +1,43 @@
+//! The fields of the hashes; the drawing in `keys.rs` says which hash has which.
+
+use crate::keyspace::Field;
+
+pub(crate) const ADMINISTRATORS: Field = Field::from_static("Administrators");
+pub(crate) const ANNOTATIONS: Field = Field::from_static("Annotations");
+pub(crate) const ARTIFACT: Field = Field::from_static("Artifact");
+pub(crate) const BODY: Field = Field::from_static("Body");
+pub(crate) const BYTES: Field = Field::from_static("Bytes");
+pub(crate) const CREATED: Field = Field::from_static("Created");
+pub(crate) const DELETED: Field = Field::from_static("Deleted");
+pub(crate) const DESCRIPTION: Field = Field::from_static("Description");
+pub(crate) const DISPLAY: Field = Field::from_static("Display");
+pub(crate) const EMAIL: Field = Field::from_static("Email");
+pub(crate) const EXPIRES: Field = Field::from_static("Expires");
+pub(crate) const HOLDER: Field = Field::from_static("Holder");
+pub(crate) const ID: Field = Field::from_static("Id");
+pub(crate) const LABEL: Field = Field::from_static("Label");
+pub(crate) const LIMITS: Field = Field::from_static("Limits");
+pub(crate) const LOCATOR: Field = Field::from_static("Locator");
+pub(crate) const NAME: Field = Field::from_static("Name");
+pub(crate) const NEEDS: Field = Field::from_static("Needs");
+pub(crate) const OWNER: Field = Field::from_static("Owner");
+pub(crate) const PASSWORD: Field = Field::from_static("Password");
+pub(crate) const PROGRESS: Field = Field::from_static("Progress");
+pub(crate) const PUBLISHED: Field = Field::from_static("Published");
+pub(crate) const PUSHED: Field = Field::from_static("Pushed");
+pub(crate) const REPOSITORY: Field = Field::from_static("Repository");
+pub(crate) const REV: Field = Field::from_static("Rev");
+pub(crate) const ROLE: Field = Field::from_static("Role");
+pub(crate) const RULES: Field = Field::from_static("Rules");
+pub(crate) const SIZE: Field = Field::from_static("Size");
+pub(crate) const STANDING: Field = Field::from_static("Standing");
+pub(crate) const STARTED: Field = Field::from_static("Started");
+pub(crate) const STATE: Field = Field::from_static("State");
+pub(crate) const SUBJECT: Field = Field::from_static("Subject");
+pub(crate) const TAGS: Field = Field::from_static("Tags");
+pub(crate) const TYPE: Field = Field::from_static("Type");
+pub(crate) const UNTIL: Field = Field::from_static("Until");
+pub(crate) const UPDATED: Field = Field::from_static("Updated");
+pub(crate) const USED: Field = Field::from_static("Used");
+pub(crate) const VERIFIED: Field = Field::from_static("Verified");
+pub(crate) const VERSION: Field = Field::from_static("Version");

@@ -1,0 +1,210 @@
+//! The contract `RepositorySettings`. Who may see a repository is where its record is: that is moved, and nothing
+//! that hangs off the repository's id.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use oci::RepositoryName;
+use proto::metadata::{
+    Actor, RepositoryError, RepositorySettings, Visibility,
+    settings::{RepositoryChange, RepositoryDetails},
+};
+
+use crate::{
+    ATTEMPTS, Outcome, Service,
+    failure::{next, parsed},
+    keys::{self, field},
+    keyspace::{Commit, Condition, Error, Key, Mutation},
+    placement::{Placement, Target, belongs},
+    sessions::millisecond,
+    step,
+};
+
+#[async_trait]
+impl RepositorySettings for Service {
+    async fn create_repository(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+        description: &str,
+        _: &Actor,
+    ) -> Result<(), RepositoryError> {
+        for _ in 0..ATTEMPTS {
+            if self.placed(name).await?.is_some() {
+                return Err(RepositoryError::RepositoryExists { repository: name.clone() });
+            }
+            let (namespace, target) = self.foundable(name, visibility).await?;
+            let described = Mutation::SetField(
+                keys::state(target.id()),
+                field::DESCRIPTION,
+                description.to_owned().into(),
+            );
+
+            let commit = Commit::synced()
+                .when(Condition::FieldPresent(namespace, field::NAME))
+                .when_all(target.conditions(name))
+                .then(described)
+                .then_all(target.founding(name, self.now()));
+            if self.commit(step!("create_repository"), commit).await? == Outcome::Committed {
+                return Ok(());
+            }
+        }
+
+        Err(RepositoryError::Conflict { attempted: format!("creating {name}").into() })
+    }
+
+    async fn repository(&self, name: &RepositoryName) -> Result<RepositoryDetails, RepositoryError> {
+        for _ in 0..ATTEMPTS {
+            let place = self.placed(name).await?.ok_or_else(|| unknown(name))?;
+            // Its record may just have been moved.
+            if let Some(details) = self.details(name, place).await? {
+                return Ok(details);
+            }
+        }
+
+        Err(RepositoryError::Conflict { attempted: format!("reading what is said of {name}").into() })
+    }
+
+    async fn change_repository(
+        &self,
+        name: &RepositoryName,
+        change: &RepositoryChange,
+        _: &Actor,
+    ) -> Result<(), RepositoryError> {
+        for attempt in 0..ATTEMPTS {
+            let place = self.placed(name).await?.ok_or_else(|| unknown(name))?;
+            let target = Target::Existing(place);
+            let described = change.description.as_ref().map(|description| {
+                Mutation::SetField(keys::state(place.id), field::DESCRIPTION, description.clone().into())
+            });
+
+            let mut commit = Commit::synced().when_all(target.conditions(name)).then_all(described);
+            if let Some(visibility) = change.visibility {
+                commit = self.moving(name, place, (visibility, attempt), commit).await?;
+            }
+            let outcome = self.commit(step!("change_repository"), commit).await?;
+            self.forget(name);
+            if outcome == Outcome::Committed {
+                return Ok(());
+            }
+        }
+
+        Err(RepositoryError::Conflict { attempted: format!("changing {name}").into() })
+    }
+}
+
+impl Service {
+    /// Where a repository is, as it is now.
+    async fn placed(&self, name: &RepositoryName) -> Result<Option<Placement>, Error> {
+        Ok(self.placements(std::slice::from_ref(name)).await?.pop().flatten())
+    }
+
+    /// The record of the namespace, and a new repository in it.
+    async fn foundable(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<(Key, Target), RepositoryError> {
+        let namespace = name.namespace();
+        let unknown = || RepositoryError::NamespaceUnknown { namespace: namespace.clone() };
+        let owner = self.claimed(&namespace).await?.ok_or_else(unknown)?;
+        let record = keys::namespace(owner, &namespace);
+        // A crash may have left the claim alone.
+        let found = self.fields(&[(record.clone(), field::NAME)]).await?.pop().flatten();
+        let _exists = found.ok_or_else(unknown)?;
+
+        Ok((record, self.new_repository_seen_by(owner, visibility)))
+    }
+
+    async fn details(
+        &self,
+        name: &RepositoryName,
+        place: Placement,
+    ) -> Result<Option<RepositoryDetails>, Error> {
+        let (state, record) = (keys::state(place.id), Target::Existing(place).record(name));
+        let asked = [
+            (state.clone(), field::NAME),
+            (state.clone(), field::BYTES),
+            (state.clone(), field::DESCRIPTION),
+            (record.clone(), field::CREATED),
+            (record.clone(), field::UPDATED),
+        ];
+        let mut values = self.fields(&asked).await?.into_iter();
+        let [guard, size_bytes, description, created, updated] = [(); 5].map(|()| next(&mut values));
+        if !belongs(guard.as_ref(), name) || created.is_none() {
+            return Ok(None);
+        }
+
+        let description = description.map(|found| parsed(&state, &field::DESCRIPTION, Some(&found)));
+        Ok(Some(RepositoryDetails {
+            name: name.clone(),
+            visibility: place.visibility,
+            description: description.transpose()?.unwrap_or_default(),
+            created: millisecond(&record, &field::CREATED, created.as_ref())?,
+            updated: millisecond(&record, &field::UPDATED, updated.as_ref())?,
+            size_bytes: parsed(&state, &field::BYTES, size_bytes.as_ref())?,
+        }))
+    }
+
+    /// Moves the record to where everybody finds it, or nobody. It is there before it goes from where it was; what a
+    /// crash has left of an earlier move goes too.
+    async fn moving(
+        &self,
+        name: &RepositoryName,
+        place: Placement,
+        (to, attempt): (Visibility, usize),
+        commit: Commit,
+    ) -> Result<Commit, Error> {
+        let listed = keys::listed(name, place.owner);
+        let record = |visibility| keys::repository(place.owner, name, visibility);
+        let (public, private) = (record(Visibility::Public), record(Visibility::Private));
+        let (conditions, moved) = if place.visibility == to {
+            (Vec::new(), Vec::new())
+        } else {
+            self.copied((record(place.visibility), record(to)), place, attempt).await?
+        };
+        let commit = commit.when_all(conditions);
+
+        Ok(match to {
+            Visibility::Public => commit
+                .then(Mutation::AddMember(keys::PUBLIC_REPOSITORIES, listed))
+                .then_all(moved)
+                .then(Mutation::RemoveRecord(private)),
+            Visibility::Private => commit
+                .then_all(moved)
+                .then(Mutation::RemoveRecord(public))
+                .then(Mutation::RemoveMember(keys::PUBLIC_REPOSITORIES, listed)),
+        })
+    }
+
+    /// Writes the record anew; the id comes last, because it is what makes it count.
+    async fn copied(
+        &self,
+        (from, to): (Key, Key),
+        place: Placement,
+        attempt: usize,
+    ) -> Result<(Vec<Condition>, Vec<Mutation>), Error> {
+        let asked = [field::CREATED, field::UPDATED].map(|field| (from.clone(), field));
+        let mut values = self.fields(&asked).await?.into_iter();
+        let [created, updated] = [next(&mut values), next(&mut values)];
+        let set = |field, value: Bytes| Mutation::SetField(to.clone(), field, value);
+
+        let mut conditions = vec![Condition::unchanged(from.clone(), field::CREATED, created.clone())];
+        let updated = match attempt {
+            0 => {
+                conditions.push(Condition::unchanged(from, field::UPDATED, updated.clone()));
+                updated
+            }
+            // Pushes come between: one was just now, and waiting for a pause could take long.
+            _ => Some(self.now().as_millisecond().to_string().into()),
+        };
+        let times = [(field::CREATED, created), (field::UPDATED, updated)];
+        let mut moved: Vec<_> =
+            times.into_iter().filter_map(|(field, value)| Some(set(field, value?))).collect();
+        moved.push(set(field::ID, place.id.to_string().into()));
+        Ok((conditions, moved))
+    }
+}
+
+fn unknown(name: &RepositoryName) -> RepositoryError {
+    RepositoryError::NameUnknown { repository: name.clone() }
+}
