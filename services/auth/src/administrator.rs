@@ -4,12 +4,16 @@
 use oci::AccountName;
 use proto::metadata::{
     AccountError, Accounts, Standing,
-    accounts::{AccessQuestion, Account, Role},
+    accounts::{AccessQuestion, Account, FactsOf, Role},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
 
-use crate::password::{HashError, Passwords};
+use crate::{
+    operator,
+    password::{HashError, Passwords},
+    secret,
+};
 
 /// An administrator who does not exist yet.
 #[derive(Debug)]
@@ -49,12 +53,15 @@ pub enum AdministratorError {
     /// The given password is too short to keep anybody out.
     #[error("the administrator's password must have at least 8 characters")]
     TooShort,
+    /// It would be taken for an access token.
+    #[error("the administrator's password must not begin with bucket_pat_, bucket_robot_ or bucket_session_")]
+    LikeASecret,
 }
 
 /// The administrator to create, or none if the account exists: its password is left as it is then.
 ///
 /// # Errors
-/// `TooShort`; `Metadata`; `Hash`.
+/// `TooShort`; `LikeASecret`; `Metadata`; `Hash`.
 pub async fn missing(
     accounts: &dyn Accounts,
     name: &AccountName,
@@ -62,15 +69,19 @@ pub async fn missing(
     passwords: &Passwords,
     random: &dyn Random,
 ) -> Result<Option<NewAdministrator>, AdministratorError> {
-    let question = AccessQuestion { account: Some(name.clone()), repositories: Vec::new() };
+    let asker = FactsOf::User(name.clone());
+    let question = AccessQuestion { asker, repositories: Vec::new(), namespaces: Vec::new() };
     if accounts.access_facts(&question).await?.account.is_some() {
         return Ok(None);
     }
 
     let (password, origin) = match given {
         Some(given) if given.expose_secret().chars().count() < 8 => return Err(AdministratorError::TooShort),
+        Some(given) if secret::hash_of_secret(given).is_some() => {
+            return Err(AdministratorError::LikeASecret);
+        }
         Some(given) => (given.clone(), Origin::Given),
-        None => (generated(random), Origin::Generated),
+        None => (operator::password(random), Origin::Generated),
     };
     let password_hash = passwords.hash(&password, random)?;
     let (role, standing) = (Role::Administrator, Standing::Active);
@@ -103,32 +114,5 @@ impl NewAdministrator {
             Err(AccountError::NameTaken { .. }) => Ok(Created::Elsewhere),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// 20 characters of 32: a hundred bits, in groups, without those that look alike.
-fn generated(random: &dyn Random) -> SecretString {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bytes = [0_u8; 20];
-    random.fill(&mut bytes);
-
-    let characters: Vec<char> =
-        bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-    let groups: Vec<String> = characters.chunks(5).map(|group| group.iter().collect()).collect();
-    SecretString::from(groups.join("-"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::generated;
-    use secrecy::ExposeSecret as _;
-    use service_kit::random::SeededRandom;
-
-    #[test]
-    fn a_generated_password_has_four_groups_of_five_and_is_never_the_same() {
-        let random = SeededRandom::new(1);
-        let (one, two) = (generated(&random), generated(&random));
-        assert_ne!(one.expose_secret(), two.expose_secret());
-        assert_eq!(one.expose_secret().split('-').map(str::len).collect::<Vec<_>>(), [5, 5, 5, 5]);
     }
 }

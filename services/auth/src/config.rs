@@ -5,11 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use argon2::Params;
 use oci::AccountName;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use service_kit::config::{
     AdminConfig, GrpcClientConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, humane,
     long_enough,
 };
+
+use crate::policy::Founders;
 
 const KEY_SECRET: &str = "key_secret";
 const SECRET_LENGTH: usize = 16;
@@ -49,6 +51,8 @@ pub struct Config {
     pub key_secret: SecretString,
     /// What it costs to check a password.
     pub password: PasswordConfig,
+    /// Who may make accounts and organizations.
+    pub accounts: AccountsConfig,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +68,8 @@ struct Given {
     key_secret_file: Option<PathBuf>,
     #[serde(default)]
     password: PasswordConfig,
+    #[serde(default)]
+    accounts: AccountsConfig,
 }
 
 /// Why this is no configuration of auth.
@@ -91,6 +97,7 @@ impl TryFrom<Given> for Config {
             token_lifetime: given.token_lifetime,
             key_secret: long_enough(KEY_SECRET, secret, SECRET_LENGTH)?,
             password: given.password,
+            accounts: given.accounts,
         };
         config.checked()
     }
@@ -105,6 +112,7 @@ impl Config {
             token_lifetime: longest(),
             key_secret,
             password: PasswordConfig::default(),
+            accounts: AccountsConfig::default(),
         }
     }
 
@@ -147,6 +155,46 @@ impl PasswordConfig {
     }
 }
 
+/// Who may make accounts and organizations, and how long one stays signed in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountsConfig {
+    /// Who may make an account: `closed` (administrators only, the default) or `open`.
+    pub sign_up: SignUp,
+    /// Who may make an organization: `users` (the default) or `administrators`.
+    pub organizations: Founders,
+    /// How long a session lasts, 5 minutes to 30 days; 12 hours by default.
+    #[serde(deserialize_with = "session_lifetime")]
+    pub session_lifetime: Duration,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignUp {
+    /// Everybody, their own.
+    Open,
+    /// Administrators, for others.
+    #[default]
+    Closed,
+}
+
+impl Default for AccountsConfig {
+    fn default() -> Self {
+        let (sign_up, organizations) = (SignUp::default(), Founders::default());
+        Self { sign_up, organizations, session_lifetime: Duration::from_hours(12) }
+    }
+}
+
+fn session_lifetime<'de, D: Deserializer<'de>>(given: D) -> Result<Duration, D::Error> {
+    let lifetime = humane::deserialize(given)?;
+    if (Duration::from_mins(5)..=Duration::from_hours(30 * 24)).contains(&lifetime) {
+        Ok(lifetime)
+    } else {
+        Err(D::Error::custom("`session_lifetime` must be from 5m to 30d"))
+    }
+}
+
 /// The first administrator. Its password comes from `BUCKET_ADMIN_PASSWORD`, or is generated and printed once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -184,7 +232,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, SignUp};
+    use crate::policy::Founders;
 
     fn read(text: &str) -> Result<Config, String> {
         toml::from_str(text).map_err(|error| error.message().to_owned())
@@ -199,12 +248,28 @@ mod tests {
     }
 
     #[test]
+    fn accounts_are_made_by_administrators_unless_it_is_said_otherwise() {
+        let default = read("key_secret = 'sixteen bytes ok'").unwrap().accounts;
+        assert_eq!((default.sign_up, default.organizations), (SignUp::Closed, Founders::Users));
+        assert_eq!(default.session_lifetime.as_secs(), 12 * 3600);
+
+        let given = "sign_up = 'open', organizations = 'administrators', session_lifetime = '7d'";
+        let given =
+            read(&format!("key_secret = 'sixteen bytes ok'\naccounts = {{ {given} }}")).unwrap().accounts;
+        assert_eq!((given.sign_up, given.organizations), (SignUp::Open, Founders::Administrators));
+        assert_eq!(given.session_lifetime.as_secs(), 7 * 24 * 3600);
+    }
+
+    #[test]
     fn what_would_be_unsafe_or_unusable_is_refused() {
         let with = |line: &str| read(&format!("key_secret = 'sixteen bytes ok'\n{line}")).unwrap_err();
         assert!(with("token_lifetime = '10m'").contains("60s to 300s"));
         assert!(with("token_lifetime = '5s'").contains("60s to 300s"));
         assert!(with("password = { memory_kib = 1 }").contains("memory_kib"));
         assert!(with("password = { concurrent_checks = 0 }").contains("concurrent_checks"));
+        assert!(with("accounts = { session_lifetime = '4m' }").contains("5m to 30d"));
+        assert!(with("accounts = { session_lifetime = '31d' }").contains("5m to 30d"));
+        assert!(with("accounts = { sign_up = 'maybe' }").contains("maybe"));
         assert!(with("lifetime = '60s'").contains("lifetime"));
         assert!(read("key_secret = 'short'").unwrap_err().contains("fewer than 16"));
     }

@@ -1,26 +1,14 @@
-//! From a token request to a signed token (distribution `auth/token.md`): facts, password, policy, signature.
+//! What a token says, and its signature (distribution `auth/token.md`).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jsonwebtoken::{Algorithm, Header};
-use oci::{AccountName, Resource, Scope};
-use proto::{
-    auth::{AccessEntry, AuthError, Claims, IssuedToken, TokenRequest},
-    metadata::{
-        Accounts, Standing,
-        accounts::{AccessFacts, AccessQuestion, Account, Role},
-    },
-};
+use oci::{RepositoryName, Resource, Scope};
+use proto::auth::{AccessEntry, AuthError, Claims, IssuedToken};
 use secrecy::SecretString;
 use service_kit::random::Random;
 
-use crate::{
-    config::Config,
-    password::{Checked, Passwords},
-    policy::Principal,
-    signer::ActiveKey,
-    unavailable,
-};
+use crate::{config::Config, policy::Principal, signer::ActiveKey};
 
 /// What every token of this service says.
 #[derive(Debug)]
@@ -87,6 +75,7 @@ impl Issuer {
             iat: issued,
             jti: token_name(random),
             access: scopes.iter().map(AccessEntry::of).collect(),
+            cid: principal.credential().cloned(),
         }
     }
 }
@@ -99,41 +88,12 @@ fn token_name(random: &dyn Random) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
-/// All that the decision depends on, in one call. A name that cannot be one is asked for as nobody.
-pub(crate) async fn facts(accounts: &dyn Accounts, request: &TokenRequest) -> Result<AccessFacts, AuthError> {
-    let account = request.credentials.as_ref().and_then(|given| given.username.parse::<AccountName>().ok());
-    let mut repositories: Vec<_> = request
-        .scopes
-        .iter()
-        .filter_map(|scope| match &scope.resource {
-            Resource::Repository(name) => Some(name.clone()),
-            Resource::Catalog => None,
-        })
-        .collect();
-    repositories.sort();
-    repositories.dedup();
-
-    let question = AccessQuestion { account, repositories };
-    accounts.access_facts(&question).await.map_err(|error| unavailable(&error))
-}
-
-/// Who asks. No such user, a wrong password and a disabled account take the same time and get the same answer.
-pub(crate) async fn principal(
-    passwords: &Passwords,
-    request: &TokenRequest,
-    account: Option<&Account>,
-) -> Result<Principal, AuthError> {
-    let Some(given) = &request.credentials else {
-        return Ok(Principal::Anonymous);
-    };
-    let kept = account.map(|account| &account.password_hash);
-    let checked = passwords.check(&given.password, kept).await?;
-
-    match (account, checked) {
-        (Some(account), Checked::Right) if account.standing == Standing::Active => Ok(match account.role {
-            Role::Administrator => Principal::Administrator(account.name.clone()),
-            Role::User => Principal::User(account.name.clone()),
-        }),
-        _ => Err(AuthError::WrongCredentials),
-    }
+/// The repositories that the scopes are about, each once.
+pub(crate) fn repositories(scopes: &[Scope]) -> Vec<RepositoryName> {
+    let named = scopes.iter().filter_map(|scope| match &scope.resource {
+        Resource::Repository(name) => Some(name.clone()),
+        Resource::Catalog => None,
+    });
+    let distinct: BTreeSet<RepositoryName> = named.collect();
+    distinct.into_iter().collect()
 }

@@ -1,34 +1,67 @@
-//! Who may do what: checks passwords, decides by one pure policy, signs tokens that every edge verifies by
-//! itself. It keeps nothing: accounts and signing keys live in metadata.
+//! Who may do what: checks passwords and secrets, decides by one pure policy, signs tokens that every edge verifies by
+//! itself. It keeps nothing but who guesses: accounts, credentials and signing keys live in metadata.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use proto::{
     auth::{Auth, AuthError, IssuedToken, TokenRequest, VerificationKey},
-    metadata::{AccountError, Accounts},
+    metadata::{AccountError, Accounts, Credentials, Users},
 };
-use service_kit::{clock::Clock, random::Random};
+use service_kit::{
+    clock::Clock,
+    random::{Random, Ulids},
+    shutdown::Shutdown,
+};
 
-use crate::{config::Config, password::Passwords, signer::Signer};
+use crate::{
+    authenticate::{About, Shown, silent},
+    config::{AccountsConfig, Config},
+    password::Passwords,
+    signer::Signer,
+    throttle::Throttle,
+    uses::Uses,
+};
 
 pub mod administrator;
+mod authenticate;
+mod chosen;
 pub mod config;
+mod identities;
 mod issue;
+pub mod operator;
 pub mod password;
 pub mod policy;
+mod secret;
 mod signer;
 pub mod start;
+mod throttle;
+mod uses;
 
-/// The auth service over the accounts in metadata.
+/// The auth service over what metadata keeps.
 #[derive(Clone)]
 pub struct Service(Arc<Parts>);
 
+/// What auth needs of metadata.
+#[derive(Clone)]
+pub struct Contracts {
+    /// What decisions depend on, and signing keys.
+    pub accounts: Arc<dyn Accounts>,
+    /// Whose password or e-mail address changes.
+    pub users: Arc<dyn Users>,
+    /// Access tokens, robots and sessions.
+    pub credentials: Arc<dyn Credentials>,
+}
+
 struct Parts {
-    accounts: Arc<dyn Accounts>,
+    contracts: Contracts,
     passwords: Passwords,
+    throttle: Throttle,
+    uses: Uses,
     signer: Signer,
     issuer: issue::Issuer,
+    rules: AccountsConfig,
+    ulids: Ulids,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -39,22 +72,37 @@ impl std::fmt::Debug for Service {
     }
 }
 
+impl std::fmt::Debug for Contracts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("auth::Contracts").finish_non_exhaustive()
+    }
+}
+
 impl Service {
-    /// The service over `accounts`. Nothing is read or written before `prepare`.
+    /// The service over `contracts`. Nothing is read or written before `prepare`.
     pub fn new(
-        accounts: Arc<dyn Accounts>,
+        contracts: Contracts,
         config: &Config,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
         Self(Arc::new(Parts {
+            contracts,
             passwords: Passwords::new(config, random.as_ref()),
+            throttle: Throttle::new(),
+            uses: Uses::default(),
             signer: Signer::new(&config.key_secret),
             issuer: issue::Issuer::new(config),
-            accounts,
+            rules: config.accounts.clone(),
+            ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,
             random,
         }))
+    }
+
+    /// Writes now and then, and a last time at the shutdown, which credentials were used: a task of the process.
+    pub fn note_uses(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
+        self.0.uses.clone().written_to(Arc::clone(&self.0.contracts.credentials), shutdown)
     }
 
     /// Finds the key that signs tokens, making it if this is the first start. Repeating it is harmless.
@@ -62,8 +110,7 @@ impl Service {
     /// # Errors
     /// `KeySealed` if the kept key was sealed with another secret; `Metadata`.
     pub async fn prepare(&self) -> Result<(), PrepareError> {
-        let Parts { signer, accounts, clock, random, .. } = self.0.as_ref();
-        signer.active(accounts.as_ref(), clock.as_ref(), random.as_ref()).await.map(drop)
+        self.0.signing_key().await.map(drop)
     }
 
     /// The hashing of passwords, for whoever creates accounts.
@@ -72,22 +119,32 @@ impl Service {
     }
 }
 
+impl Parts {
+    async fn signing_key(&self) -> Result<signer::ActiveKey, PrepareError> {
+        let accounts = self.contracts.accounts.as_ref();
+        self.signer.active(accounts, self.clock.as_ref(), self.random.as_ref()).await
+    }
+}
+
 #[async_trait]
 impl Auth for Service {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, AuthError> {
-        let Parts { accounts, passwords, signer, issuer, clock, random } = self.0.as_ref();
-        issuer.check_service(&request.service)?;
+        let parts = self.0.as_ref();
+        parts.issuer.check_service(&request.service)?;
 
-        let facts = issue::facts(accounts.as_ref(), &request).await?;
-        let principal = issue::principal(passwords, &request, facts.account.as_ref()).await?;
-        let granted = policy::granted(&principal, &request.scopes, &facts.repositories);
-        let key = signer.active(accounts.as_ref(), clock.as_ref(), random.as_ref()).await?;
+        // A session is as good as the password that it was given for: the pages ask for tokens with theirs.
+        let shown = Shown { credentials: request.credentials.as_ref(), address: request.address };
+        let about = About { repositories: issue::repositories(&request.scopes), namespaces: Vec::new() };
+        let asker = parts.authenticate(shown, about).await?;
+        let granted = policy::granted(&asker.principal, &request.scopes, asker.known());
 
-        issuer.sign(&key, &principal, granted, clock.now(), random.as_ref())
+        let key = parts.signing_key().await?;
+        parts.issuer.sign(&key, &asker.principal, granted, parts.clock.now(), parts.random.as_ref())
     }
 
     async fn keys(&self) -> Result<Vec<VerificationKey>, AuthError> {
-        let kept = self.0.accounts.signing_keys().await.map_err(|error| unavailable(&error))?;
+        let kept = self.0.contracts.accounts.signing_keys().await;
+        let kept = kept.map_err(|error| AuthError::from(silent(&error)))?;
         Ok(kept.into_iter().map(|key| key.verification).collect())
     }
 }
@@ -119,9 +176,4 @@ impl From<PrepareError> for AuthError {
         tracing::error!(%error, "cannot sign tokens");
         Self::Unavailable { attempted: "finding the signing key".into() }
     }
-}
-
-fn unavailable(error: &AccountError) -> AuthError {
-    tracing::warn!(%error, "metadata did not answer");
-    AuthError::Unavailable { attempted: "asking metadata".into() }
 }

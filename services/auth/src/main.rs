@@ -3,15 +3,15 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use auth::{
-    Service,
+    Contracts, Service,
     config::{Settings, administrator_password},
     start::{self, First},
 };
 use clap::Parser;
 use oci::AccountName;
 use proto::{
-    auth::server,
-    metadata::{Accounts, accounts::AccountsClient},
+    auth::{identities, server},
+    metadata::{Accounts, accounts::AccountsClient, credentials::CredentialsClient, users::UsersClient},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::{
@@ -52,10 +52,17 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
         config::load(config::Prefix::default(), arguments.config.as_deref(), config::environment())?;
     let process = Process::begin("auth", &settings.telemetry, &settings.admin).await?;
 
-    let channel = grpc::connect(&settings.metadata)?;
-    let accounts: Arc<dyn Accounts> = Arc::new(AccountsClient::new(channel, settings.metadata.deadline));
-    let service = Service::new(Arc::clone(&accounts), &settings.auth, clock::system(), random::system());
+    let (channel, deadline) = (grpc::connect(&settings.metadata)?, settings.metadata.deadline);
+    let accounts: Arc<dyn Accounts> = Arc::new(AccountsClient::new(channel.clone(), deadline));
+    let contracts = Contracts {
+        accounts: Arc::clone(&accounts),
+        users: Arc::new(UsersClient::new(channel.clone(), deadline)),
+        credentials: Arc::new(CredentialsClient::new(channel, deadline)),
+    };
+    let service = Service::new(contracts, &settings.auth, clock::system(), random::system());
+    process.shutdown.spawn(service.note_uses(process.shutdown.clone()));
     let routes = server::add_to(grpc::Routes::default(), Arc::new(service.clone()));
+    let routes = identities::server::add_to(routes, Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::AUTH).await?;
 
     let random = random::system();

@@ -6,12 +6,14 @@ use argon2::{
     Argon2, Params, PasswordHasher as _, PasswordVerifier as _,
     password_hash::phc::{PasswordHash, Salt},
 };
-use proto::auth::AuthError;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-use crate::config::Config;
+use crate::{authenticate::LoginError, config::Config};
 
 /// How long a login waits for its turn before it is told to come back.
 const TURN: Duration = Duration::from_secs(5);
@@ -23,6 +25,13 @@ pub struct Passwords {
     turns: Arc<Semaphore>,
     /// Checked when there is no such user, so that the answer takes as long as for one that exists.
     decoy: SecretString,
+}
+
+/// The right to use a core for one hash.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    passwords: &'a Passwords,
+    permit: OwnedSemaphorePermit,
 }
 
 /// What came of a check.
@@ -40,7 +49,7 @@ pub struct HashError(argon2::password_hash::Error);
 impl Passwords {
     pub(crate) fn new(config: &Config, random: &dyn Random) -> Self {
         let params = config.password.params();
-        let decoy = hash_with(&params, "no account has this password", random)
+        let decoy = hash_with(&params, "no account has this password", salt(random))
             .unwrap_or_else(|_| SecretString::from(String::new()));
         Self { params, turns: Arc::new(Semaphore::new(config.password.concurrent_checks)), decoy }
     }
@@ -50,33 +59,66 @@ impl Passwords {
     /// # Errors
     /// The library refused the salt or the parameters.
     pub fn hash(&self, password: &SecretString, random: &dyn Random) -> Result<SecretString, HashError> {
-        hash_with(&self.params, password.expose_secret(), random)
+        hash_with(&self.params, password.expose_secret(), salt(random))
     }
 
-    /// Compares `given` with the kept hash, or with a decoy that nothing matches.
-    pub(crate) async fn check(
-        &self,
-        given: &SecretString,
-        kept: Option<&SecretString>,
-    ) -> Result<Checked, AuthError> {
-        let turn = timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            return Err(AuthError::Overloaded { retry_after_seconds: 1 });
-        };
-
-        let (given, kept) = (given.clone(), kept.unwrap_or(&self.decoy).clone());
-        let task = tokio::task::spawn_blocking(move || {
-            let checked = verify(&given, &kept);
-            drop(turn);
-            checked
-        });
-        task.await.map_err(|_| AuthError::Unavailable { attempted: "checking a password".into() })
+    /// Waits until fewer than the configured number are hashed.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, LoginError> {
+        match timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Turn { passwords: self, permit }),
+            _ => Err(LoginError::Overloaded { retry_after_seconds: 1 }),
+        }
     }
 }
 
-fn hash_with(params: &Params, password: &str, random: &dyn Random) -> Result<SecretString, HashError> {
+impl Turn<'_> {
+    /// Compares `given` with the kept hash, or with a decoy that nothing matches.
+    pub(crate) async fn check(
+        self,
+        given: &SecretString,
+        kept: Option<&SecretString>,
+    ) -> Result<Checked, LoginError> {
+        let (given, kept) = (given.clone(), kept.unwrap_or(&self.passwords.decoy).clone());
+        self.computed("checking a password", move || verify(&given, &kept)).await
+    }
+
+    /// The PHC string to keep instead of `password`.
+    pub(crate) async fn hash(
+        self,
+        password: &SecretString,
+        random: &dyn Random,
+    ) -> Result<SecretString, LoginError> {
+        let (params, password, salt) = (self.passwords.params.clone(), password.clone(), salt(random));
+        let hashed =
+            self.computed("hashing a password", move || hash_with(&params, password.expose_secret(), salt));
+        hashed.await?.map_err(|error| {
+            tracing::error!(%error, "a password cannot be kept");
+            LoginError::Unavailable { attempted: "hashing a password" }
+        })
+    }
+
+    async fn computed<T: Send + 'static>(
+        self,
+        attempted: &'static str,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoginError> {
+        let permit = self.permit;
+        let task = tokio::task::spawn_blocking(move || {
+            let computed = compute();
+            drop(permit);
+            computed
+        });
+        task.await.map_err(|_| LoginError::Unavailable { attempted })
+    }
+}
+
+pub(crate) fn salt(random: &dyn Random) -> [u8; 16] {
     let mut salt = [0; 16];
     random.fill(&mut salt);
+    salt
+}
+
+pub(crate) fn hash_with(params: &Params, password: &str, salt: [u8; 16]) -> Result<SecretString, HashError> {
     let salt = Salt::new(&salt).map_err(|error| HashError(error.into()))?;
 
     let hasher = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params.clone());
@@ -99,7 +141,7 @@ fn verify(given: &SecretString, kept: &SecretString) -> Checked {
 #[cfg(test)]
 mod tests {
     use super::{Checked, Passwords};
-    use crate::config::Config;
+    use crate::{authenticate::LoginError, config::Config};
     use secrecy::{ExposeSecret as _, SecretString};
     use service_kit::random::SeededRandom;
 
@@ -108,23 +150,39 @@ mod tests {
         (Passwords::new(&Config::cheap_for_tests(), &random), random)
     }
 
+    async fn check(passwords: &Passwords, given: &str, kept: Option<&SecretString>) -> Checked {
+        passwords.turn().await.unwrap().check(&given.into(), kept).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_password_matches_its_own_hash_and_no_other() {
         let (passwords, random) = passwords();
-        let hash = passwords.hash(&"right".into(), &random).unwrap();
+        let turn = passwords.turn().await.unwrap();
+        let hash = turn.hash(&"right".into(), &random).await.unwrap();
 
         assert!(hash.expose_secret().starts_with("$argon2id$v=19$"));
-        assert_eq!(passwords.check(&"right".into(), Some(&hash)).await, Ok(Checked::Right));
-        assert_eq!(passwords.check(&"wrong".into(), Some(&hash)).await, Ok(Checked::Wrong));
+        assert_eq!(check(&passwords, "right", Some(&hash)).await, Checked::Right);
+        assert_eq!(check(&passwords, "wrong", Some(&hash)).await, Checked::Wrong);
     }
 
     #[tokio::test]
     async fn nothing_matches_the_decoy_or_a_damaged_hash() {
         let (passwords, _) = passwords();
-        assert_eq!(passwords.check(&"".into(), None).await, Ok(Checked::Wrong));
-        assert_eq!(passwords.check(&"no account has this password!".into(), None).await, Ok(Checked::Wrong));
+        assert_eq!(check(&passwords, "", None).await, Checked::Wrong);
+        assert_eq!(check(&passwords, "no account has this password!", None).await, Checked::Wrong);
         let damaged = SecretString::from("$argon2id$");
-        assert_eq!(passwords.check(&"".into(), Some(&damaged)).await, Ok(Checked::Wrong));
+        assert_eq!(check(&passwords, "", Some(&damaged)).await, Checked::Wrong);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gets_no_turn_in_time_is_told_to_come_back() {
+        let (passwords, _) = passwords();
+        let turns = (passwords.turn().await.unwrap(), passwords.turn().await.unwrap());
+
+        let late = passwords.turn().await.map(drop);
+        assert_eq!(late, Err(LoginError::Overloaded { retry_after_seconds: 1 }));
+        drop(turns);
+        assert!(passwords.turn().await.is_ok());
     }
 
     #[test]

@@ -1,19 +1,57 @@
-//! The one policy: subject × repository × action. Pure, so that every case can be tested.
+//! The one policy: who may do what (docs/decisions/0006). Pure, so that every case can be tested: facts come from
+//! metadata, and less of them never gives more.
 
 use std::collections::BTreeSet;
 
-use oci::{AccountName, Action, RepositoryName, Resource, Scope};
-use proto::{auth::Subject, metadata::Visibility};
+use oci::{AccountName, Action, CredentialId, Namespace, RepositoryName, Resource, RobotName, Scope};
+use proto::{
+    auth::Subject,
+    metadata::{
+        Visibility,
+        accounts::{NamespaceFacts, NamespaceKind, RepositoryFacts, Role},
+        credentials::{Limits, Permission},
+        organizations::{Level, MemberRole},
+    },
+};
 
-/// Who asks, once the password has been checked.
+pub use deeds::{Founders, authorized};
+
+mod deeds;
+
+/// Who asks, once the password or secret has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// Nobody in particular.
     Anonymous,
     /// A user.
-    User(AccountName),
-    /// A user who may do everything.
-    Administrator(AccountName),
+    User {
+        /// Who.
+        name: AccountName,
+        /// What it may do besides its own.
+        role: Role,
+        /// How it has shown who it is.
+        through: Through,
+    },
+    /// A robot of a namespace.
+    Robot {
+        /// Which.
+        name: RobotName,
+        /// What it may do.
+        limits: Limits,
+        /// What it has shown.
+        credential: CredentialId,
+    },
+}
+
+/// How a user has shown who it is, and what that limits it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// By its password: it may what the user may.
+    Password,
+    /// By a session: it may what the user may.
+    Session(CredentialId),
+    /// By an access token: it may what both may.
+    AccessToken(CredentialId, Limits),
 }
 
 impl Principal {
@@ -21,16 +59,135 @@ impl Principal {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Anonymous => Subject::Anonymous,
-            Self::User(name) | Self::Administrator(name) => Subject::User(name.clone()),
+            Self::User { name, .. } => Subject::User(name.clone()),
+            Self::Robot { name, .. } => Subject::Robot(name.clone()),
         }
+    }
+
+    /// What it may do besides its own.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::User { role, .. } => *role,
+            Self::Anonymous | Self::Robot { .. } => Role::User,
+        }
+    }
+
+    /// The credential that it has shown; none: a password, or nothing.
+    pub fn credential(&self) -> Option<&CredentialId> {
+        match self {
+            Self::User { through: Through::Session(id) | Through::AccessToken(id, _), .. }
+            | Self::Robot { credential: id, .. } => Some(id),
+            Self::Anonymous | Self::User { through: Through::Password, .. } => None,
+        }
+    }
+
+    /// What its credential is limited to; none: nothing limits it.
+    pub fn limits(&self) -> Option<&Limits> {
+        match self {
+            Self::User { through: Through::AccessToken(_, limits), .. } | Self::Robot { limits, .. } => {
+                Some(limits)
+            }
+            Self::Anonymous | Self::User { .. } => None,
+        }
+    }
+
+    /// Whether its credential lets it do this with that repository.
+    fn is_let(&self, repository: &RepositoryName, permission: Permission) -> bool {
+        self.limits().is_none_or(|limits| {
+            let patterns = &limits.repositories;
+            let named = patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(repository));
+            named && limits.actions.contains(&permission)
+        })
+    }
+
+    /// Whether its credential lets it do this everywhere: one for some repositories is for nothing else.
+    fn is_let_everywhere(&self, permission: Permission) -> bool {
+        self.limits()
+            .is_none_or(|limits| limits.repositories.is_empty() && limits.actions.contains(&permission))
+    }
+
+    fn is_administrator(&self) -> bool {
+        self.role() == Role::Administrator
+    }
+
+    /// Whether everything in the namespace is its own.
+    fn owns(&self, namespace: &NamespaceFacts) -> bool {
+        let Self::User { name, role, .. } = self else {
+            return false;
+        };
+        *role == Role::Administrator
+            || match namespace.kind {
+                Some(NamespaceKind::User) => name.as_str() == namespace.name.as_str(),
+                Some(NamespaceKind::Organization) => namespace.role == Some(MemberRole::Owner),
+                None => false,
+            }
     }
 }
 
-/// What is known of the repositories asked for; none: there is no such repository.
-pub type Known = [(RepositoryName, Option<Visibility>)];
+/// What is known of what is asked for. What is not said is not so.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Repositories.
+    pub repositories: &'a [RepositoryFacts],
+    /// Namespaces besides those of the repositories.
+    pub namespaces: &'a [NamespaceFacts],
+}
+
+impl Known<'_> {
+    fn repository(&self, name: &RepositoryName) -> RepositoryFacts {
+        let nothing = || RepositoryFacts {
+            name: name.clone(),
+            visibility: None,
+            namespace: nobodys(&name.namespace()),
+            level: None,
+        };
+        self.repositories.iter().find(|facts| facts.name == *name).cloned().unwrap_or_else(nothing)
+    }
+
+    fn namespace(&self, name: &Namespace) -> NamespaceFacts {
+        self.namespaces.iter().find(|facts| facts.name == *name).cloned().unwrap_or_else(|| nobodys(name))
+    }
+}
+
+fn nobodys(name: &Namespace) -> NamespaceFacts {
+    NamespaceFacts { name: name.clone(), kind: None, role: None }
+}
+
+/// What `principal` may do with a repository.
+pub fn permissions(principal: &Principal, facts: &RepositoryFacts) -> BTreeSet<Permission> {
+    let held = held(principal, facts).iter().copied();
+    let mut permitted: BTreeSet<Permission> =
+        held.filter(|permission| principal.is_let(&facts.name, *permission)).collect();
+    // No credential keeps anybody from what is open to nobody in particular.
+    if facts.visibility == Some(Visibility::Public) {
+        permitted.insert(Permission::Pull);
+    }
+    permitted
+}
+
+/// What it has, whatever its credential lets it do of that.
+fn held(principal: &Principal, facts: &RepositoryFacts) -> &'static [Permission] {
+    const ALL: &[Permission] = &Permission::ALL;
+    const WRITE: &[Permission] = &[Permission::Pull, Permission::Push];
+    const ROBOT: &[Permission] = &[Permission::Pull, Permission::Push, Permission::Delete];
+
+    match principal {
+        Principal::Robot { name, .. } if name.namespace() == facts.name.namespace() => ROBOT,
+        Principal::Anonymous | Principal::Robot { .. } => &[],
+        // Also where there is no such repository: a first push makes it, and clients ask for pull with it.
+        Principal::User { .. } if principal.owns(&facts.namespace) => ALL,
+        // What was given on a repository is given on one that exists.
+        Principal::User { .. } => match facts.visibility.and(facts.level) {
+            Some(Level::Admin) => ALL,
+            Some(Level::Write) => WRITE,
+            Some(Level::Read) => &[Permission::Pull],
+            None => &[],
+        },
+    }
+}
 
 /// The part of `asked` that `principal` has. A scope of which nothing is left is left out.
-pub fn granted(principal: &Principal, asked: &[Scope], known: &Known) -> Vec<Scope> {
+pub fn granted(principal: &Principal, asked: &[Scope], known: Known<'_>) -> Vec<Scope> {
     asked
         .iter()
         .map(|scope| Scope { resource: scope.resource.clone(), actions: actions(principal, scope, known) })
@@ -38,40 +195,23 @@ pub fn granted(principal: &Principal, asked: &[Scope], known: &Known) -> Vec<Sco
         .collect()
 }
 
-fn actions(principal: &Principal, scope: &Scope, known: &Known) -> BTreeSet<Action> {
-    match &scope.resource {
-        Resource::Catalog => catalog_actions(principal).intersection(&scope.actions).copied().collect(),
+fn actions(principal: &Principal, scope: &Scope, known: Known<'_>) -> BTreeSet<Action> {
+    let (has, asked) = match &scope.resource {
+        Resource::Catalog => (catalog_actions(principal), scope.actions.clone()),
         Resource::Repository(name) => {
-            let visibility =
-                known.iter().find(|(other, _)| other == name).and_then(|(_, visibility)| *visibility);
-            let has = repository_actions(principal, name, visibility);
-            has.intersection(&spelled_out(&scope.actions)).copied().collect()
+            let permitted = permissions(principal, &known.repository(name));
+            let has = permitted.into_iter().filter_map(Permission::action).collect();
+            (has, spelled_out(&scope.actions))
         }
-    }
+    };
+    has.intersection(&asked).copied().collect()
 }
 
 fn catalog_actions(principal: &Principal) -> BTreeSet<Action> {
-    match principal {
-        Principal::Administrator(_) => BTreeSet::from([Action::All]),
-        Principal::Anonymous | Principal::User(_) => BTreeSet::new(),
-    }
-}
-
-fn repository_actions(
-    principal: &Principal,
-    name: &RepositoryName,
-    visibility: Option<Visibility>,
-) -> BTreeSet<Action> {
-    let owns = match principal {
-        Principal::Administrator(_) => true,
-        Principal::User(user) => user.to_string() == name.namespace().to_string(),
-        Principal::Anonymous => false,
-    };
-
-    match (owns, visibility) {
-        (true, _) => BTreeSet::from([Action::Pull, Action::Push, Action::Delete]),
-        (false, Some(Visibility::Public)) => BTreeSet::from([Action::Pull]),
-        (false, Some(Visibility::Private) | None) => BTreeSet::new(),
+    if principal.is_administrator() && principal.is_let_everywhere(Permission::Pull) {
+        BTreeSet::from([Action::All])
+    } else {
+        BTreeSet::new()
     }
 }
 
@@ -85,66 +225,4 @@ fn spelled_out(asked: &BTreeSet<Action>) -> BTreeSet<Action> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Principal, granted};
-    use oci::Scope;
-    use proto::metadata::Visibility;
-
-    const PUBLIC: Option<Visibility> = Some(Visibility::Public);
-    const PRIVATE: Option<Visibility> = Some(Visibility::Private);
-
-    fn decide(principal: &str, scope: &str, visibility: Option<Visibility>) -> String {
-        let principal = match principal {
-            "-" => Principal::Anonymous,
-            "root" => Principal::Administrator("root".parse().unwrap()),
-            name => Principal::User(name.parse().unwrap()),
-        };
-        let known = [("ann/app".parse().unwrap(), visibility)];
-        let scopes = granted(&principal, &[Scope::parse(scope).unwrap()], &known);
-        scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn every_subject_repository_and_action_is_decided_by_the_table() {
-        let everything = "repository:ann/app:pull,push,delete,*";
-        let all = "repository:ann/app:pull,push,delete";
-        let pull = "repository:ann/app:pull";
-        for (principal, visibility, expected) in [
-            ("-", PUBLIC, pull),
-            ("-", PRIVATE, ""),
-            ("-", None, ""),
-            ("bob", PUBLIC, pull),
-            ("bob", PRIVATE, ""),
-            ("bob", None, ""),
-            ("ann", PUBLIC, all),
-            ("ann", PRIVATE, all),
-            ("ann", None, all),
-            ("root", PUBLIC, all),
-            ("root", PRIVATE, all),
-            ("root", None, all),
-        ] {
-            let decided = decide(principal, everything, visibility);
-            assert_eq!(decided, expected, "{principal} on {visibility:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_was_asked_is_granted() {
-        assert_eq!(decide("ann", "repository:ann/app:pull", PRIVATE), "repository:ann/app:pull");
-        assert_eq!(decide("bob", "repository:ann/app:push", PUBLIC), "");
-    }
-
-    #[test]
-    fn the_catalog_is_for_administrators() {
-        assert_eq!(decide("root", "registry:catalog:*", None), "registry:catalog:*");
-        assert_eq!(decide("ann", "registry:catalog:*", None), "");
-        assert_eq!(decide("-", "registry:catalog:*", None), "");
-    }
-
-    #[test]
-    fn a_name_that_begins_like_the_users_is_not_the_users() {
-        let known = [("annex/app".parse().unwrap(), PRIVATE)];
-        let asked = [Scope::parse("repository:annex/app:pull").unwrap()];
-        assert_eq!(granted(&Principal::User("ann".parse().unwrap()), &asked, &known), []);
-    }
-}
+mod tests;

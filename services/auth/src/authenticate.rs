@@ -1,0 +1,220 @@
+//! Who asks: a password or a secret is checked here and nowhere else, for tokens and for all that people do. No such
+//! user, a wrong password and a disabled account take the same work and get the same answer.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use oci::{AccountName, Namespace, RepositoryName};
+use proto::{
+    auth::{AuthError, Credentials, IdentityError},
+    metadata::{
+        AccountError, Standing,
+        accounts::{AccessFacts, AccessQuestion, Account, FactsOf},
+        credentials::{Credential, Holder, SecretHash},
+    },
+};
+use secrecy::SecretString;
+
+use crate::{
+    Parts,
+    password::Checked,
+    policy::{Known, Principal, Through},
+    secret,
+    throttle::{Network, Try, Wait, Who},
+};
+
+/// What somebody has shown, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    /// None: nothing, so that they are nobody in particular.
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// What is to be known besides who asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    pub(crate) repositories: Vec<RepositoryName>,
+    pub(crate) namespaces: Vec<Namespace>,
+}
+
+/// Who asks, and what was to be known.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    pub(crate) principal: Principal,
+    pub(crate) facts: AccessFacts,
+}
+
+impl Authenticated {
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known { repositories: &self.facts.repositories, namespaces: &self.facts.namespaces }
+    }
+}
+
+/// Why nobody knows who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoginError {
+    Wrong,
+    Throttled { retry_after_seconds: u32 },
+    Overloaded { retry_after_seconds: u32 },
+    Unavailable { attempted: &'static str },
+}
+
+impl From<Wait> for LoginError {
+    fn from(wait: Wait) -> Self {
+        Self::Throttled { retry_after_seconds: wait.seconds() }
+    }
+}
+
+impl Parts {
+    /// Finds out who asks, and what the decision depends on, in one call of metadata.
+    pub(crate) async fn authenticate(
+        &self,
+        shown: Shown<'_>,
+        about: About,
+    ) -> Result<Authenticated, LoginError> {
+        let Some(given) = shown.credentials else {
+            let facts = self.facts(FactsOf::Anonymous, about).await?;
+            return Ok(Authenticated { principal: Principal::Anonymous, facts });
+        };
+        match secret::hash_of_secret(&given.password) {
+            Some(hash) => self.by_secret(&given.username, hash, shown.address, about).await,
+            None => self.by_password(given, shown.address, about).await,
+        }
+    }
+
+    /// A name that cannot be one is asked for as nobody.
+    async fn by_password(
+        &self,
+        given: &Credentials,
+        address: Option<IpAddr>,
+        about: About,
+    ) -> Result<Authenticated, LoginError> {
+        let name: Option<AccountName> = given.username.parse().ok();
+        let this = Try { who: Who::Account(name.clone()), from: address.map(Network::from) };
+        self.throttle.look(&this, self.clock.now())?;
+
+        let facts = self.facts(name.map_or(FactsOf::Anonymous, FactsOf::User), about).await?;
+        let account = facts.account.as_ref();
+        let checked = self.check(&this, &given.password, account).await?;
+        let principal = match (account, checked) {
+            (Some(account), Checked::Right) if account.standing == Standing::Active => {
+                user(account, Through::Password)
+            }
+            _ => return Err(LoginError::Wrong),
+        };
+        Ok(Authenticated { principal, facts })
+    }
+
+    /// Compares a password, unless too many wrong ones were tried; a right one of a disabled account is a wrong one.
+    pub(crate) async fn check(
+        &self,
+        this: &Try,
+        given: &SecretString,
+        account: Option<&Account>,
+    ) -> Result<Checked, LoginError> {
+        // Only who has a turn counts, so that many who log in rightly at once wait for each other instead.
+        let turn = self.passwords.turn().await?;
+        let begun = self.throttle.begin(this, self.clock.now())?;
+
+        let checked = turn.check(given, account.map(|account| &account.password_hash)).await;
+        let active = account.is_some_and(|account| account.standing == Standing::Active);
+        match &checked {
+            Ok(Checked::Right) if active => begun.right(self.clock.now()),
+            Ok(_) => drop(begun),
+            Err(_) => begun.void(),
+        }
+        checked
+    }
+
+    async fn by_secret(
+        &self,
+        username: &str,
+        hash: SecretHash,
+        address: Option<IpAddr>,
+        about: About,
+    ) -> Result<Authenticated, LoginError> {
+        let this = Try { who: Who::Secret(hash), from: address.map(Network::from) };
+        self.throttle.look(&this, self.clock.now())?;
+
+        let facts = self.facts(FactsOf::Credential(hash), about).await?;
+        let now = self.clock.now();
+        let good = facts.credential.as_ref().and_then(|credential| {
+            let principal = stands_for(credential, facts.account.as_ref(), username, now)?;
+            Some((principal, credential))
+        });
+        let Some((principal, credential)) = good else {
+            self.throttle.wrong(&this, now);
+            return Err(LoginError::Wrong);
+        };
+
+        self.throttle.right(&this, now);
+        self.uses.note(credential, now);
+        Ok(Authenticated { principal, facts })
+    }
+
+    async fn facts(&self, asker: FactsOf, about: About) -> Result<AccessFacts, LoginError> {
+        let About { repositories, namespaces } = about;
+        let question = AccessQuestion { asker, repositories, namespaces };
+        self.contracts.accounts.access_facts(&question).await.map_err(|error| silent(&error))
+    }
+}
+
+/// For whom a credential stands, if it is good now and `username` is theirs or nobody's.
+fn stands_for(
+    credential: &Credential,
+    account: Option<&Account>,
+    username: &str,
+    now: Timestamp,
+) -> Option<Principal> {
+    let id = credential.id.clone();
+    let (principal, name) = match &credential.holder {
+        Holder::User(name) => {
+            let through = Through::AccessToken(id, credential.limits.clone());
+            (user(holder(account, name)?, through), name.as_str())
+        }
+        Holder::Session(name) => (user(holder(account, name)?, Through::Session(id)), name.as_str()),
+        Holder::Robot(name) => {
+            let limits = credential.limits.clone();
+            (Principal::Robot { name: name.clone(), limits, credential: id }, name.as_str())
+        }
+    };
+    let named = username.is_empty() || username == name;
+    (named && credential.is_good(now)).then_some(principal)
+}
+
+fn holder<'a>(account: Option<&'a Account>, name: &AccountName) -> Option<&'a Account> {
+    account.filter(|account| account.name == *name && account.standing == Standing::Active)
+}
+
+fn user(account: &Account, through: Through) -> Principal {
+    Principal::User { name: account.name.clone(), role: account.role, through }
+}
+
+/// What callers are told when metadata did not answer.
+pub(crate) fn silent(error: &AccountError) -> LoginError {
+    tracing::warn!(%error, "metadata did not answer");
+    LoginError::Unavailable { attempted: "asking metadata" }
+}
+
+impl From<LoginError> for AuthError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => Self::WrongCredentials,
+            LoginError::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            LoginError::Overloaded { retry_after_seconds } => Self::Overloaded { retry_after_seconds },
+            LoginError::Unavailable { attempted } => Self::Unavailable { attempted: attempted.into() },
+        }
+    }
+}
+
+impl From<LoginError> for IdentityError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => Self::WrongCredentials,
+            LoginError::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            LoginError::Overloaded { retry_after_seconds } => Self::Overloaded { retry_after_seconds },
+            LoginError::Unavailable { attempted } => Self::Unavailable { attempted: attempted.into() },
+        }
+    }
+}

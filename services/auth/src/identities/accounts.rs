@@ -1,0 +1,160 @@
+//! Accounts that are made, and their passwords.
+
+use oci::AccountName;
+use proto::{
+    auth::{
+        IdentityError, Subject,
+        identities::{Asker, Deed, NewAccount, PasswordChange},
+    },
+    metadata::{
+        Actor, Standing,
+        accounts::{Account, Role},
+        users::{LONGEST_EMAIL, Profile, UserChange},
+    },
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{actor, refusal, shown};
+use crate::{
+    Parts,
+    authenticate::{About, Authenticated, LoginError},
+    chosen,
+    config::SignUp,
+    password::Checked,
+    policy::Principal,
+    throttle::{Network, Try, Who},
+};
+
+impl Parts {
+    pub(super) async fn sign_up(&self, asker: &Asker, new: &NewAccount) -> Result<(), IdentityError> {
+        let login = self.authenticate(shown(asker), About::default()).await?;
+        self.may_sign_up(&login, new.role)?;
+        check_password(&new.name, &new.password)?;
+        check_email(&new.email)?;
+        if login.principal == Principal::Anonymous {
+            self.slow_down(asker)?;
+        }
+
+        let account = Account {
+            name: new.name.clone(),
+            password_hash: self.hash(&new.password).await?,
+            role: new.role,
+            standing: Standing::Active,
+        };
+        self.contracts.accounts.create_account(&account).await.map_err(refusal)?;
+        self.keep_email(new, &actor(&login.principal, asker)).await;
+        Ok(())
+    }
+
+    fn may_sign_up(&self, login: &Authenticated, role: Role) -> Result<(), IdentityError> {
+        let Err(refused) = self.authorized(login, &Deed::ManageHub) else {
+            return Ok(());
+        };
+        match (role, self.rules.sign_up) {
+            (Role::User, SignUp::Open) => Ok(()),
+            (Role::User, SignUp::Closed) if login.principal.role() == Role::User => {
+                Err(IdentityError::SignUpClosed)
+            }
+            _ => Err(refused),
+        }
+    }
+
+    // Each account costs a hash and a name that nobody else can have.
+    fn slow_down(&self, asker: &Asker) -> Result<(), LoginError> {
+        let this = Try { who: Who::Newcomer, from: asker.address.map(Network::from) };
+        drop(self.throttle.begin(&this, self.clock.now())?);
+        Ok(())
+    }
+
+    // The account is there: an error would tell its owner to try again, who would find the name taken.
+    async fn keep_email(&self, new: &NewAccount, actor: &Actor) {
+        if new.email.is_empty() {
+            return;
+        }
+        let profile = Profile { email: new.email.clone(), ..Profile::default() };
+        let change = UserChange { profile: Some(profile), ..UserChange::default() };
+        if let Err(error) = self.contracts.users.change_user(&new.name, &change, actor).await {
+            tracing::warn!(%error, name = %new.name, "an account was made without its e-mail address");
+        }
+    }
+
+    pub(super) async fn change_password(
+        &self,
+        asker: &Asker,
+        change: &PasswordChange,
+    ) -> Result<(), IdentityError> {
+        let login = self.permitted(asker, &Deed::ManageAccount(change.name.clone())).await?;
+        if login.principal.subject() == Subject::User(change.name.clone()) {
+            self.check_old(asker, &login, change).await?;
+        }
+        check_password(&change.name, &change.new)?;
+
+        let password_hash = Some(self.hash(&change.new).await?);
+        let change_of = UserChange { password_hash, ..UserChange::default() };
+        let actor = actor(&login.principal, asker);
+        self.contracts.users.change_user(&change.name, &change_of, &actor).await.map_err(refusal)
+    }
+
+    // Who finds somebody's session or access token does not get the account with it.
+    async fn check_old(
+        &self,
+        asker: &Asker,
+        login: &Authenticated,
+        change: &PasswordChange,
+    ) -> Result<(), IdentityError> {
+        let old = change.old.as_ref().ok_or(IdentityError::WrongCredentials)?;
+        let who = Who::Account(Some(change.name.clone()));
+        let this = Try { who, from: asker.address.map(Network::from) };
+        self.throttle.look(&this, self.clock.now()).map_err(LoginError::from)?;
+
+        match self.check(&this, old, login.facts.account.as_ref()).await? {
+            Checked::Wrong => Err(IdentityError::WrongCredentials),
+            Checked::Right if old.expose_secret() == change.new.expose_secret() => {
+                Err(IdentityError::PasswordRefused { why: "it is the old one".to_owned() })
+            }
+            Checked::Right => Ok(()),
+        }
+    }
+
+    async fn hash(&self, password: &SecretString) -> Result<SecretString, LoginError> {
+        self.passwords.turn().await?.hash(password, self.random.as_ref()).await
+    }
+}
+
+fn check_password(name: &AccountName, password: &SecretString) -> Result<(), IdentityError> {
+    match chosen::refused(name, password) {
+        None => Ok(()),
+        Some(why) => Err(IdentityError::PasswordRefused { why: why.to_owned() }),
+    }
+}
+
+/// Whether mail could get there is not known before one is sent.
+fn check_email(email: &str) -> Result<(), IdentityError> {
+    let refused = |why: &str| Err(IdentityError::EmailRefused { why: why.to_owned() });
+    let parts = email.rsplit_once('@');
+    match parts {
+        None if email.is_empty() => Ok(()),
+        _ if email.chars().count() > LONGEST_EMAIL => refused("it has more than 254 characters"),
+        _ if email.chars().any(|character| character.is_whitespace() || character.is_control()) => {
+            refused("it has spaces")
+        }
+        Some((mailbox, host)) if !mailbox.is_empty() && !host.is_empty() => Ok(()),
+        _ => refused("it is not of the form name@host"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_email;
+
+    #[test]
+    fn an_email_address_has_a_name_and_a_host_or_is_empty() {
+        for good in ["", "ann@example.com", "\"a@b\"@example.com", "änn@exämple.com"] {
+            assert_eq!(check_email(good), Ok(()), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(254));
+        for bad in ["ann", "@", "ann@", "@example.com", "ann @example.com", "ann@example.com\n", &long] {
+            assert!(check_email(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Secrets that are given out: sessions, access tokens and robots. Nobody gives away what they do not have.
+
+use jiff::Timestamp;
+use oci::{AccountName, RobotName};
+use proto::{
+    auth::{
+        IdentityError,
+        identities::{Asker, Deed, IssuedCredential, WantedCredential},
+    },
+    metadata::{
+        AccountError, Actor,
+        credentials::{
+            Credential, CredentialOwner, Holder, LONGEST_LABEL, Limits, MAX_PATTERNS, NewCredential,
+            Permission,
+        },
+    },
+};
+
+use super::{actor, refusal, shown};
+use crate::{
+    Parts,
+    authenticate::{About, Authenticated, LoginError},
+    policy::{Principal, Through},
+    secret,
+};
+
+impl Parts {
+    pub(super) async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError> {
+        let login = self.authenticate(shown(asker), About::default()).await?;
+        let Principal::User { name, through: Through::Password, .. } = &login.principal else {
+            return Err(IdentityError::WrongCredentials);
+        };
+
+        let until = self.clock.now().saturating_add(self.rules.session_lifetime);
+        let from = asker.address.map(|address| format!(" from {address}")).unwrap_or_default();
+        let session = Wanted {
+            holder: Holder::Session(name.clone()),
+            label: format!("signed in{from}"),
+            limits: Limits::none(),
+            expires: Some(until.unwrap_or(Timestamp::MAX)),
+        };
+        match self.keep(session.clone(), &login, asker).await {
+            Err(IdentityError::TooMany { .. }) => {
+                self.end_oldest_session(name, &actor(&login.principal, asker)).await?;
+                self.keep(session, &login, asker).await
+            }
+            other => other,
+        }
+    }
+
+    // Who signs in everywhere and never out must not be kept from signing in.
+    async fn end_oldest_session(&self, name: &AccountName, actor: &Actor) -> Result<(), IdentityError> {
+        let (credentials, owner) = (&self.contracts.credentials, CredentialOwner::User(name.clone()));
+        let kept = credentials.credentials(&owner).await.map_err(refusal)?;
+        let session = Holder::Session(name.clone());
+        let Some(oldest) = kept.into_iter().find(|kept| kept.holder == session) else {
+            return Ok(());
+        };
+        match credentials.revoke_credential(&owner, &oldest.id, actor).await {
+            // Gone already: there is room.
+            Ok(()) | Err(AccountError::CredentialUnknown { .. }) => Ok(()),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    pub(super) async fn issue_credential(
+        &self,
+        asker: &Asker,
+        wanted: &WantedCredential,
+    ) -> Result<IssuedCredential, IdentityError> {
+        let namespaces = wanted.robot.iter().map(RobotName::namespace).collect();
+        let about = About { repositories: Vec::new(), namespaces };
+        let login = self.authenticate(shown(asker), about).await?;
+        let holder = self.holder(&login, wanted.robot.as_ref())?;
+
+        check(wanted, self.clock.now())?;
+        check_not_more(wanted, &login)?;
+        let wanted = Wanted {
+            holder,
+            label: wanted.label.clone(),
+            limits: wanted.limits.clone(),
+            expires: wanted.expires,
+        };
+        self.keep(wanted, &login, asker).await
+    }
+
+    /// For whom the credential will stand, if the asker may make one for them.
+    fn holder(&self, login: &Authenticated, robot: Option<&RobotName>) -> Result<Holder, IdentityError> {
+        if let Some(robot) = robot {
+            self.authorized(login, &Deed::ManageNamespace(robot.namespace()))?;
+            return Ok(Holder::Robot(robot.clone()));
+        }
+        let missing = "make an access token".to_owned();
+        match &login.principal {
+            Principal::Anonymous => Err(IdentityError::SignInNeeded { missing }),
+            Principal::Robot { name, .. } => {
+                Err(IdentityError::Forbidden { subject: name.to_string(), missing })
+            }
+            Principal::User { name, .. } => {
+                self.authorized(login, &Deed::ManageAccount(name.clone()))?;
+                Ok(Holder::User(name.clone()))
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        wanted: Wanted,
+        login: &Authenticated,
+        asker: &Asker,
+    ) -> Result<IssuedCredential, IdentityError> {
+        let Wanted { holder, label, limits, expires } = wanted;
+        let (secret, hash) = secret::made(&holder, self.random.as_ref());
+        let unnamed = |_| LoginError::Unavailable { attempted: "naming a credential" };
+        let id = self.ulids.next().parse().map_err(unnamed)?;
+
+        let new = NewCredential { id, hash, holder, label, limits, expires };
+        let actor = actor(&login.principal, asker);
+        self.contracts.credentials.put_credential(&new, &actor).await.map_err(refusal)?;
+        tracing::info!(id = %new.id, "issued a credential");
+
+        let NewCredential { id, holder, label, limits, expires, .. } = new;
+        let created = self.clock.now();
+        let credential = Credential { id, holder, label, limits, created, expires, used: None };
+        Ok(IssuedCredential { secret, credential })
+    }
+}
+
+/// A credential that may be made.
+#[derive(Clone)]
+struct Wanted {
+    holder: Holder,
+    label: String,
+    limits: Limits,
+    expires: Option<Timestamp>,
+}
+
+fn refused(why: impl Into<String>) -> IdentityError {
+    IdentityError::CredentialRefused { why: why.into() }
+}
+
+fn check(wanted: &WantedCredential, now: Timestamp) -> Result<(), IdentityError> {
+    let WantedCredential { robot, label, limits, expires } = wanted;
+    let length = label.chars().count();
+
+    if !(1..=LONGEST_LABEL).contains(&length) || label.chars().any(char::is_control) {
+        return Err(refused(format!("a label has 1 to {LONGEST_LABEL} characters in one line")));
+    }
+    if limits.repositories.len() > MAX_PATTERNS {
+        return Err(refused(format!("it names more than {MAX_PATTERNS} repositories or beginnings")));
+    }
+    if limits.actions.is_empty() {
+        return Err(refused("it would be good for nothing; say what it may be used for"));
+    }
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(refused("it would have ended already"));
+    }
+    robot.as_ref().map_or(Ok(()), |robot| check_robot(robot, limits))
+}
+
+fn check_robot(robot: &RobotName, limits: &Limits) -> Result<(), IdentityError> {
+    if limits.actions.contains(&Permission::Manage) {
+        return Err(refused("robots manage nothing"));
+    }
+    let own = format!("{}/", robot.namespace());
+    match limits.repositories.iter().find(|pattern| !pattern.as_str().starts_with(&own)) {
+        None => Ok(()),
+        Some(pattern) => Err(refused(format!("{} is not in {own}, where {robot} is", pattern.as_str()))),
+    }
+}
+
+/// An access token makes none that may more or lives longer than itself. One for some repositories makes none at all:
+/// the policy has said so already.
+fn check_not_more(wanted: &WantedCredential, login: &Authenticated) -> Result<(), IdentityError> {
+    let Some(own) = login.principal.limits() else {
+        return Ok(());
+    };
+    if let Some(more) = wanted.limits.actions.iter().find(|action| !own.actions.contains(action)) {
+        return Err(refused(format!("your own access token is not for {}", said(*more))));
+    }
+    let ends = login.facts.credential.as_ref().and_then(|credential| credential.expires);
+    match (ends, wanted.expires) {
+        (None, _) => Ok(()),
+        (Some(ends), Some(wanted)) if wanted <= ends => Ok(()),
+        (Some(_), _) => Err(refused("it would live longer than your own access token")),
+    }
+}
+
+fn said(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Pull => "pulling",
+        Permission::Push => "pushing",
+        Permission::Delete => "deleting",
+        Permission::Manage => "managing",
+    }
+}

@@ -1,0 +1,206 @@
+//! Who guesses waits. Wrong passwords are counted by account with address, by address, and by account from addresses
+//! that have not lately logged in to it rightly (docs/decisions/0006). It lives in this process, in bounded memory.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use oci::AccountName;
+use proto::metadata::credentials::SecretHash;
+
+use budget::{Allowance, Budget};
+
+mod budget;
+
+/// What each of them allows.
+const OF_BOTH: Allowance = Allowance { at_once: 10, one_more_after: Duration::from_secs(30) };
+const OF_ADDRESS: Allowance = Allowance { at_once: 50, one_more_after: Duration::from_secs(5) };
+const OF_ACCOUNT: Allowance = Allowance { at_once: 100, one_more_after: Duration::from_secs(10) };
+
+/// Of each kind, how many are remembered: some 30 MiB in all, when full. Those that were used last stay.
+const REMEMBERED: u64 = 50_000;
+
+/// How long it counts that somebody has logged in rightly from an address.
+const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// Counts wrong tries.
+pub(crate) struct Throttle {
+    both: Budget<(Name, Network)>,
+    address: Budget<Network>,
+    account: Budget<Name>,
+    known: Cache<(Who, Network), Timestamp>,
+    /// Held while one try looks and counts, so that two do not take the same last place.
+    beginning: Mutex<()>,
+}
+
+/// Whose password is tried; none: a name that no account can have.
+pub(crate) type Name = Option<AccountName>;
+
+/// As whom somebody tries to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// With a password.
+    Account(Name),
+    /// With a secret: there are too many to guess one, and only addresses are counted.
+    Secret(SecretHash),
+    /// Nobody yet: whoever makes accounts for themselves, whom only addresses can slow down.
+    Newcomer,
+}
+
+/// An address, or for IPv6 the /64 that one customer has at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Network(IpAddr);
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
+/// Who tries, and from where, if that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Try {
+    pub(crate) who: Who,
+    pub(crate) from: Option<Network>,
+}
+
+/// A try that counts as a wrong one until it turns out to be right.
+#[must_use = "a try that is dropped has been a wrong one"]
+pub(crate) struct Begun<'a> {
+    throttle: &'a Throttle,
+    this: &'a Try,
+    familiarity: Familiarity,
+}
+
+/// Whether somebody has lately logged in rightly from where they try now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Familiarity {
+    Known,
+    Strange,
+}
+
+/// Too many wrong tries; there is one more after this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl Wait {
+    /// In whole seconds, at least one.
+    pub(crate) fn seconds(self) -> u32 {
+        u32::try_from(self.0.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl Throttle {
+    pub(crate) fn new() -> Self {
+        let known = Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build();
+        Self {
+            both: Budget::new(OF_BOTH, REMEMBERED),
+            address: Budget::new(OF_ADDRESS, REMEMBERED),
+            account: Budget::new(OF_ACCOUNT, REMEMBERED),
+            known,
+            beginning: Mutex::new(()),
+        }
+    }
+
+    /// Whether a try may be made now. It counts nothing.
+    pub(crate) fn look(&self, this: &Try, now: Timestamp) -> Result<(), Wait> {
+        let strange = self.familiarity(this, now) == Familiarity::Strange;
+        let both = this.both().and_then(|both| self.both.wait(&both, now));
+        // Who is known here is not held up by others.
+        let address = this.from.filter(|_| strange).and_then(|from| self.address.wait(&from, now));
+        let account = this.account().filter(|_| strange).and_then(|name| self.account.wait(name, now));
+
+        both.max(address).max(account).map_or(Ok(()), |wait| Err(Wait(wait)))
+    }
+
+    /// Begins a try, if it may be made now. It counts from here on: of many at once, not all may pass before the first
+    /// of them has been checked.
+    pub(crate) fn begin<'a>(&'a self, this: &'a Try, now: Timestamp) -> Result<Begun<'a>, Wait> {
+        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look(this, now)?;
+
+        let familiarity = self.familiarity(this, now);
+        self.count(this, familiarity, now);
+        Ok(Begun { throttle: self, this, familiarity })
+    }
+
+    /// A try that was not begun was wrong. A secret that was good here and is no more is as strange as any other.
+    pub(crate) fn wrong(&self, this: &Try, now: Timestamp) {
+        if let Some(from) = this.from {
+            self.known.invalidate(&(this.who.clone(), from));
+        }
+        self.count(this, Familiarity::Strange, now);
+    }
+
+    /// A try was right: who made it is known there from now on. What was counted before still counts.
+    pub(crate) fn right(&self, this: &Try, now: Timestamp) {
+        if let Some(from) = this.from {
+            self.known.insert((this.who.clone(), from), now);
+        }
+    }
+
+    fn count(&self, this: &Try, familiarity: Familiarity, now: Timestamp) {
+        if let Some(both) = this.both() {
+            self.both.count(&both, now);
+        }
+        if let Some(from) = this.from {
+            self.address.count(&from, now);
+        }
+        if let (Some(name), Familiarity::Strange) = (this.account(), familiarity) {
+            self.account.count(name, now);
+        }
+    }
+
+    fn familiarity(&self, this: &Try, now: Timestamp) -> Familiarity {
+        let since = this.from.and_then(|from| self.known.get(&(this.who.clone(), from)));
+        match since {
+            Some(since) if now.duration_since(since).unsigned_abs() < KNOWN_FOR => Familiarity::Known,
+            _ => Familiarity::Strange,
+        }
+    }
+}
+
+impl Begun<'_> {
+    /// It was right.
+    pub(crate) fn right(self, now: Timestamp) {
+        self.throttle.right(self.this, now);
+        self.void();
+    }
+
+    /// Nothing came of it, right or wrong: it does not count.
+    pub(crate) fn void(self) {
+        let Self { throttle, this, familiarity } = self;
+        if let Some(both) = this.both() {
+            throttle.both.take_back(&both);
+        }
+        if let Some(from) = this.from {
+            throttle.address.take_back(&from);
+        }
+        if let (Some(name), Familiarity::Strange) = (this.account(), familiarity) {
+            throttle.account.take_back(name);
+        }
+    }
+}
+
+impl Try {
+    fn account(&self) -> Option<&Name> {
+        match &self.who {
+            Who::Account(name) => Some(name),
+            Who::Secret(_) | Who::Newcomer => None,
+        }
+    }
+
+    fn both(&self) -> Option<(Name, Network)> {
+        Some((self.account()?.clone(), self.from?))
+    }
+}
+
+#[cfg(test)]
+mod tests;
