@@ -6,23 +6,25 @@ use std::sync::Arc;
 use http::HeaderMap;
 use oci::{Action, RepositoryName, Resource, Scope};
 use proto::{
-    auth::{Auth, Subject},
+    auth::Subject,
     metadata::{Standing, UploadError, uploads::UploadSession},
 };
 use service_kit::clock::Clock;
 
 use crate::{
-    Process,
+    Process, Services,
     config::Config,
     error::ApiError,
     headers::{self, Authorization},
 };
 use keys::Keys;
 use remembered::Remembered;
+use revoked::Revocations;
 use token::Token;
 
 mod keys;
 mod remembered;
+mod revoked;
 mod token;
 
 /// Longer tokens are not looked at.
@@ -74,6 +76,7 @@ enum Life {
 /// Checks tokens.
 pub(crate) struct Access {
     keys: Keys,
+    revocations: Revocations,
     remembered: Remembered,
     issuer: String,
     audience: String,
@@ -81,9 +84,10 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(auth: Arc<dyn Auth>, config: &Config, process: &Process) -> Self {
+    pub(crate) fn new(services: &Services, config: &Config, process: &Process) -> Self {
         Self {
-            keys: Keys::new(auth, process),
+            keys: Keys::new(Arc::clone(&services.auth), process),
+            revocations: Revocations::new(Arc::clone(&services.identities), process),
             remembered: Remembered::new(),
             issuer: config.issuer.clone(),
             audience: config.service.clone(),
@@ -143,10 +147,15 @@ impl Access {
         let now = self.clock.now().as_second();
         let ours =
             token.issuer == self.issuer && token.audience == self.audience && self.keys.has(&token.key);
-        if !ours || token.not_before > now + NOT_BEFORE_LEEWAY_SECONDS {
+        if !ours || token.not_before > now + NOT_BEFORE_LEEWAY_SECONDS || self.revocations.end(token) {
             return None;
         }
-        Some(if now < token.expires { Life::Alive } else { Life::Expired })
+        match now - token.expires {
+            ..0 => Some(Life::Alive),
+            // No session that it began lives on, and what was revoked so long ago is forgotten.
+            SESSION_SECONDS.. => None,
+            _ => Some(Life::Expired),
+        }
     }
 }
 

@@ -281,9 +281,13 @@ impl ApiError {
     /// When to come back, for those errors that pass.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match (self, self.spec().status) {
-            (Self::Auth(AuthError::Overloaded { retry_after_seconds }), _) => {
-                Some(Duration::from_secs(u64::from(*retry_after_seconds)))
-            }
+            (
+                Self::Auth(
+                    AuthError::Throttled { retry_after_seconds }
+                    | AuthError::Overloaded { retry_after_seconds },
+                ),
+                _,
+            ) => Some(Duration::from_secs(u64::from(*retry_after_seconds))),
             (_, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => Some(RETRY_AFTER),
             _ => None,
         }

@@ -1,13 +1,13 @@
-//! The HTTP edge of the registry: the registry API of OCI and Docker, and the token endpoint. It keeps nothing:
-//! what is true lives behind the contracts, and any replica answers any request.
+//! The HTTP edge of the registry: the registry API of OCI and Docker, the token endpoint, and the management API. It
+//! keeps nothing: what is true lives behind the contracts, and any replica answers any request.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use axum::Router;
 use proto::{
-    auth::Auth,
+    auth::{Auth, Identities},
     blob::Blobs,
-    metadata::{Repositories, Uploads},
+    metadata::{Credentials, Organizations, Repositories, RepositorySettings, Uploads, Users},
 };
 use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
 
@@ -23,6 +23,7 @@ pub mod config;
 mod error;
 mod handlers;
 mod headers;
+mod hub;
 mod push;
 mod refusal;
 mod respond;
@@ -36,10 +37,20 @@ mod warning;
 pub struct Services {
     /// Issues tokens, and publishes the keys that verify them.
     pub auth: Arc<dyn Auth>,
+    /// Decides who may do what in the management API, and tells what was revoked.
+    pub identities: Arc<dyn Identities>,
     /// Upload sessions.
     pub uploads: Arc<dyn Uploads>,
     /// What repositories hold.
     pub repositories: Arc<dyn Repositories>,
+    /// What is said of repositories, and who may see them.
+    pub settings: Arc<dyn RepositorySettings>,
+    /// Users.
+    pub users: Arc<dyn Users>,
+    /// Organizations, their members and teams, and rights on repositories.
+    pub organizations: Arc<dyn Organizations>,
+    /// Access tokens, robots and sessions.
+    pub credentials: Arc<dyn Credentials>,
     /// Blob bytes.
     pub blobs: Arc<dyn Blobs>,
 }
@@ -61,8 +72,8 @@ pub struct Process {
     pub readiness: Readiness,
 }
 
-/// The routes of the edge: `/v2`, `/token`, and `/v1` and `/api`, which are answered honestly with an error.
-/// Reads keys in the background until the process ends, so it must be called within a runtime.
+/// The routes of the edge: `/v2`, `/token`, `/api`, and `/v1`, which is answered honestly with an error. Reads keys
+/// and revocations in the background until the process ends, so it must be called within a runtime.
 pub fn router(services: Services, config: &Config, process: &Process) -> Router {
     router::routes(Arc::new(Registry::new(services, config, process)))
 }
@@ -78,7 +89,7 @@ pub(crate) struct Registry {
 impl Registry {
     fn new(services: Services, config: &Config, process: &Process) -> Self {
         Self {
-            access: Access::new(Arc::clone(&services.auth), config, process),
+            access: Access::new(&services, config, process),
             services,
             shutdown: process.shutdown.clone(),
             config: config.clone(),

@@ -4,9 +4,12 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use proto::{
-    auth::AuthClient,
+    auth::{AuthClient, identities::IdentitiesClient},
     blob::BlobClient,
-    metadata::{repositories::RepositoriesClient, uploads::UploadsClient},
+    metadata::{
+        credentials::CredentialsClient, organizations::OrganizationsClient, repositories::RepositoriesClient,
+        settings::RepositorySettingsClient, uploads::UploadsClient, users::UsersClient,
+    },
 };
 use registry_api::{Services, config::Settings};
 use service_kit::{
@@ -68,11 +71,17 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
 
 fn connected(settings: &Settings) -> Result<Services, grpc::ConnectError> {
     let Settings { auth, metadata, blob, .. } = settings;
-    let records = grpc::connect(metadata)?;
+    let (records, tokens) = (grpc::connect(metadata)?, grpc::connect(auth)?);
+    let deadline = metadata.deadline;
     Ok(Services {
-        auth: Arc::new(AuthClient::new(grpc::connect(auth)?, auth.deadline)),
-        uploads: Arc::new(UploadsClient::new(records.clone(), metadata.deadline)),
-        repositories: Arc::new(RepositoriesClient::new(records, metadata.deadline)),
+        auth: Arc::new(AuthClient::new(tokens.clone(), auth.deadline)),
+        identities: Arc::new(IdentitiesClient::new(tokens, auth.deadline)),
+        uploads: Arc::new(UploadsClient::new(records.clone(), deadline)),
+        repositories: Arc::new(RepositoriesClient::new(records.clone(), deadline)),
+        settings: Arc::new(RepositorySettingsClient::new(records.clone(), deadline)),
+        users: Arc::new(UsersClient::new(records.clone(), deadline)),
+        organizations: Arc::new(OrganizationsClient::new(records.clone(), deadline)),
+        credentials: Arc::new(CredentialsClient::new(records, deadline)),
         blobs: Arc::new(BlobClient::new(grpc::connect(blob)?, blob.deadline)),
     })
 }

@@ -1,8 +1,11 @@
-//! Trying again what failed for a reason that passes: calls to metadata, twice more at most.
+//! Trying again what failed for a reason that passes: calls to metadata and auth, twice more at most.
 
 use std::time::Duration;
 
-use proto::metadata::{RepositoryError, UploadError};
+use proto::{
+    auth::IdentityError,
+    metadata::{AccountError, RepositoryError, UploadError},
+};
 
 /// What is waited before each further try.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
@@ -36,6 +39,25 @@ impl Passing for RepositoryError {
     fn passing(&self) -> Option<Why> {
         match self {
             Self::Conflict { .. } => Some(Why::Conflict),
+            Self::Unavailable { .. } => Some(Why::Unavailable),
+            _ => None,
+        }
+    }
+}
+
+impl Passing for AccountError {
+    fn passing(&self) -> Option<Why> {
+        match self {
+            Self::Conflict { .. } => Some(Why::Conflict),
+            Self::Unavailable { .. } => Some(Why::Unavailable),
+            _ => None,
+        }
+    }
+}
+
+impl Passing for IdentityError {
+    fn passing(&self) -> Option<Why> {
+        match self {
             Self::Unavailable { .. } => Some(Why::Unavailable),
             _ => None,
         }

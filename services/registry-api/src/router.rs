@@ -22,16 +22,16 @@ use crate::{
     handlers::{
         base, blobs, catalog, extensions, history, manifests, referrers, repositories, tags, token, uploads,
     },
-    headers,
+    headers, hub,
     urls::TOKEN_PATH,
 };
 
-/// The paths that are the edge's, with all below them.
-const ROOTS: [&str; 3] = ["/v2", "/v1", "/api"];
+/// The paths that are the registry API's, with all below them.
+const ROOTS: [&str; 2] = ["/v2", "/v1"];
 
 /// All routes of the edge.
 pub(crate) fn routes(registry: Arc<Registry>) -> Router {
-    let mut router = Router::new().route(TOKEN_PATH, any(dispatch));
+    let mut router = hub::routes(&registry).route(TOKEN_PATH, any(dispatch));
     for root in ROOTS {
         router = router
             .route(root, any(dispatch))

@@ -2,8 +2,11 @@
 //! nothing that depends on the time. Only `EdDSA`, by a key that auth has published.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use oci::{Action, Resource, Scope};
-use proto::auth::{AccessEntry, Claims, KeyId, Subject};
+use oci::{Action, CredentialId, Resource, Scope};
+use proto::{
+    auth::{AccessEntry, Claims, KeyId, Subject},
+    metadata::credentials::Revoked,
+};
 
 /// A token whose signature is right.
 #[derive(Debug)]
@@ -13,6 +16,10 @@ pub(crate) struct Token {
     pub(crate) key: KeyId,
     pub(crate) issuer: String,
     pub(crate) audience: String,
+    /// What ends it before its time, once it is revoked.
+    pub(crate) revocable: Vec<Revoked>,
+    /// Seconds since the epoch.
+    pub(crate) issued: i64,
     /// Seconds since the epoch.
     pub(crate) not_before: i64,
     /// Seconds since the epoch; not valid from here on.
@@ -28,20 +35,24 @@ pub(crate) fn named_key(text: &str) -> Option<KeyId> {
 /// What `text` says, if `key` has signed it.
 pub(crate) fn verified(text: &str, id: KeyId, key: &DecodingKey) -> Option<Token> {
     let claims = jsonwebtoken::decode::<Claims>(text, key, &signature_only()).ok()?.claims;
-    let subject = match claims.sub.as_str() {
-        "" => Subject::Anonymous,
-        name => Subject::User(name.parse().ok()?),
-    };
-
+    let subject: Subject = claims.sub.parse().ok()?;
     Some(Token {
+        revocable: revocable(&subject, claims.cid),
         subject,
         scopes: claims.access.iter().filter_map(AccessEntry::scope).collect(),
         key: id,
         issuer: claims.iss,
         audience: claims.aud,
+        issued: claims.iat,
         not_before: claims.nbf,
         expires: claims.exp,
     })
+}
+
+/// Nobody in particular has nothing that could be taken away.
+fn revocable(subject: &Subject, credential: Option<CredentialId>) -> Vec<Revoked> {
+    let subject = (*subject != Subject::Anonymous).then(|| Revoked::Subject(subject.clone()));
+    subject.into_iter().chain(credential.map(Revoked::Credential)).collect()
 }
 
 // Times, issuer and audience are checked at each use, by the clock that was handed in.

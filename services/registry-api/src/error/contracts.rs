@@ -26,7 +26,9 @@ pub(super) fn auth(error: &AuthError) -> Spec {
         AuthError::UnknownService { .. } => {
             spec(S::BAD_REQUEST, Code::Unsupported, "ask with the service that the challenge names")
         }
-        AuthError::Overloaded { .. } => spec(S::TOO_MANY_REQUESTS, Code::TooManyRequests, "try again later"),
+        AuthError::Throttled { .. } | AuthError::Overloaded { .. } => {
+            spec(S::TOO_MANY_REQUESTS, Code::TooManyRequests, "try again later")
+        }
         AuthError::Unavailable { .. } => LATER,
         _ => INTERNAL,
     }

@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the whole crate is a test")]
 
 mod access;
+mod accounts;
 mod blobs;
 mod errors;
 mod history;
+mod hub;
 mod lists;
 mod manifests;
 mod referrers;
 mod repositories;
+mod revocations;
 mod routes;
 mod services;
 mod tokens;

@@ -155,7 +155,7 @@ impl Repositories for FakeRepositories {
     }
 }
 
-fn page_of<T: Ord + Clone>(all: &[T], page: &PageRequest<T>) -> Page<T> {
+pub(crate) fn page_of<T: Ord + Clone>(all: &[T], page: &PageRequest<T>) -> Page<T> {
     let behind: Vec<T> =
         all.iter().filter(|entry| page.after.as_ref().is_none_or(|after| *entry > after)).cloned().collect();
     let more = if behind.len() > page.limit { More::Yes } else { More::No };

@@ -79,7 +79,6 @@ async fn what_is_not_possible_names_what_is(#[case] method: &str, #[case] path: 
 #[case("/v2/ann/app/referrers/sha256:abc", 400, "DIGEST_INVALID")]
 #[case("/v2/ann/app/referrers/latest", 400, "DIGEST_INVALID")]
 #[case("/v1/_ping", 404, "UNSUPPORTED")]
-#[case("/api/v1/repositories", 404, "UNSUPPORTED")]
 #[case("/elsewhere", 404, "UNSUPPORTED")]
 #[case("/v2/Ann/app/tags/list", 400, "NAME_INVALID")]
 #[case("/v2/ann/app/blobs/sha256:abc", 400, "DIGEST_INVALID")]

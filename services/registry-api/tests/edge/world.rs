@@ -21,6 +21,7 @@ use service_kit::{
 use tower::ServiceExt as _;
 
 use crate::{
+    accounts::{FakeAccounts, FakeIdentities},
     repositories::FakeRepositories,
     services::{Calls, FakeAuth, FakeBlobs, FakeUploads},
 };
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) uploads: Arc<FakeUploads>,
     pub(crate) repositories: Arc<FakeRepositories>,
     pub(crate) blobs: Arc<FakeBlobs>,
+    pub(crate) identities: Arc<FakeIdentities>,
+    pub(crate) accounts: Arc<FakeAccounts>,
     pub(crate) process: Process,
     pub(crate) signer: Signer,
 }
@@ -60,16 +63,34 @@ impl World {
             Arc::new(FakeUploads { calls: calls.clone(), started: clock.now(), ..FakeUploads::default() });
         let repositories = Arc::new(FakeRepositories { calls: calls.clone(), ..FakeRepositories::default() });
         let blobs = Arc::new(FakeBlobs { calls: calls.clone(), ..FakeBlobs::default() });
+        let (identities, accounts) = <(Arc<FakeIdentities>, Arc<FakeAccounts>)>::default();
         let services = Services {
             auth: auth.clone(),
             uploads: uploads.clone(),
             repositories: repositories.clone(),
             blobs: blobs.clone(),
+            identities: identities.clone(),
+            settings: accounts.clone(),
+            users: accounts.clone(),
+            organizations: accounts.clone(),
+            credentials: accounts.clone(),
         };
         let process =
             Process { clock: clock.clone(), shutdown: Shutdown::new(), readiness: Readiness::new() };
         let router = registry_api::router(services, config, &process).fallback(registry_api::nothing_here);
-        Self { router, calls, clock, auth, uploads, repositories, blobs, process, signer }
+        Self {
+            router,
+            calls,
+            clock,
+            auth,
+            uploads,
+            repositories,
+            blobs,
+            identities,
+            accounts,
+            process,
+            signer,
+        }
     }
 
     /// A token of `ann` for `scopes`.
@@ -87,8 +108,20 @@ impl World {
             nbf: now,
             iat: now,
             jti: "1".to_owned(),
+            cid: None,
             access: scopes.iter().map(|scope| AccessEntry::of(&Scope::parse(scope).unwrap())).collect(),
         }
+    }
+
+    /// Sends `body` to the management API on behalf of `ann`, with a password.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = on(method.parse().unwrap(), &format!("/api/v1{path}"));
+        let request = request.header(header::AUTHORIZATION, "Basic YW5uOnNlY3JldC1wYXNzd29yZA==");
+        let request = match body {
+            "" => request,
+            _ => request.header(header::CONTENT_TYPE, "application/json"),
+        };
+        self.send_as_it_is(request, body.to_owned()).await
     }
 
     /// Sends a request of `ann`, whose token allows `scopes`; answers the answer and who was called for it.
@@ -196,6 +229,30 @@ impl Answer {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert_eq!(self.header("docker-distribution-api-version"), "registry/2.0");
         self
+    }
+
+    /// An answer of the management API.
+    #[track_caller]
+    #[must_use]
+    pub(crate) fn expect_of_hub(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("docker-distribution-api-version"), "");
+        assert_eq!(self.header("cache-control"), "no-store");
+        self
+    }
+
+    #[track_caller]
+    #[must_use]
+    pub(crate) fn expect_problem(self, status: u16, kind: &str) -> Self {
+        let answer = self.expect_of_hub(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let problem = answer.json();
+        assert_eq!(problem["type"], format!("urn:bucket:problem:{kind}"), "{problem}");
+        assert_eq!(problem["title"], kind.replace('-', " "));
+        assert_eq!(problem["status"], status);
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        assert!(problem.get("reason").is_none(), "{problem}");
+        answer
     }
 
     #[track_caller]

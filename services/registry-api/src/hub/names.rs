@@ -1,0 +1,177 @@
+//! Names and words as the document describes them, for derives that cannot see into the domain types. Those read them:
+//! the grammars here are the same, and the tests of the edge hold the two together.
+
+use std::str::FromStr;
+
+use oci::{NameError, Namespace, NamespacePath, RepositoryName};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{Object, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type},
+    },
+};
+
+use super::problem::{Problem, RequestError};
+
+/// One part of a name; several are separated by slashes.
+macro_rules! part {
+    () => {
+        r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+    };
+}
+
+/// A schema that is a type, so that fields and parameters can name it.
+macro_rules! schema {
+    ($name:ident, $schema:expr) => {
+        pub(super) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    };
+}
+
+schema!(AccountName, text("The name of a user.", 64, concat!("^", part!(), "$")));
+schema!(NamespaceName, text("The name of a user or an organization.", 200, concat!("^", part!(), "$")));
+schema!(TeamName, text("The name of a team in its organization.", 64, concat!("^", part!(), "$")));
+schema!(RobotLabel, text("What a robot is called in its namespace.", 64, concat!("^", part!(), "$")));
+schema!(
+    RobotName,
+    text(
+        "The name of a robot: that of its namespace, `+`, and what it is called there.",
+        265,
+        concat!("^", part!(), r"\+", part!(), "$")
+    )
+);
+schema!(
+    FullRepositoryName,
+    text(
+        "The name of a repository: that of its namespace, a slash, and what it is called there.",
+        200,
+        concat!("^", part!(), "(/", part!(), ")+$")
+    )
+);
+schema!(
+    RepositoryPath,
+    text(
+        "The name of a repository within its namespace; its own slashes are written %2F.",
+        200,
+        concat!("^", part!(), "(/", part!(), ")*$")
+    )
+);
+schema!(
+    Beginning,
+    text(
+        "The first parts of names of repositories, each whole.",
+        200,
+        concat!("^", part!(), "(/", part!(), ")*$")
+    )
+);
+schema!(
+    Pattern,
+    text(
+        "A repository, as `team/app`, or the beginning of names with one `*` at the end, as `team/*` or `team/app-*`.",
+        200,
+        concat!("^", part!(), "(/", part!(), ")*(/", part!(), r"|/(", part!(), r"(\.|_|__|-+)?)?\*)$")
+    )
+);
+schema!(TagName, text("The name of a tag.", 128, "^[A-Za-z0-9_][A-Za-z0-9._-]*$"));
+schema!(
+    CredentialId,
+    text(
+        "What an access token, a robot or a session is known by: a ULID, and no secret.",
+        26,
+        "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+    )
+);
+schema!(
+    Grantee,
+    Schema::OneOf(
+        OneOfBuilder::new()
+            .item(text("A user.", 64, concat!("^", part!(), "$")))
+            .item(text("A team of the repository's organization.", 69, concat!("^team:", part!(), "$")))
+            .description(Some("Who is given a right: a user, as `ann`, or a team, as `team:devs`."))
+            .build()
+    )
+);
+schema!(Time, {
+    let format = SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+});
+schema!(
+    NewPassword,
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Password)))
+        .description(Some("A password: 10 to 256 characters, and not much like the name."))
+        .min_length(Some(10))
+        .max_length(Some(256))
+        .write_only(true)
+        .build()
+);
+schema!(Role, words("What a user may do besides their own.", ["user", "administrator"]));
+schema!(Standing, words("Whether an account may be used.", ["active", "disabled"]));
+schema!(Visibility, words("Who can see a repository.", ["public", "private"]));
+schema!(
+    Level,
+    words("What may be done with a repository; each holds what is before it.", ["read", "write", "admin"])
+);
+schema!(MemberRole, words("What a member of an organization is.", ["member", "owner"]));
+schema!(Permission, words("What may be done with a credential.", ["pull", "push", "delete", "manage"]));
+
+fn text(description: &str, longest: usize, pattern: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .min_length(Some(1))
+        .max_length(Some(longest))
+        .pattern(Some(pattern))
+        .build()
+}
+
+fn words<const N: usize>(description: &str, words: [&str; N]) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(words))
+        .build()
+}
+
+/// A repository named in full: here nothing stands for `library/…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FullName(pub(super) RepositoryName);
+
+impl FromStr for FullName {
+    type Err = FullNameError;
+
+    fn from_str(text: &str) -> Result<Self, FullNameError> {
+        let name = text.parse()?;
+        if text.contains('/') { Ok(Self(name)) } else { Err(FullNameError::NoNamespace) }
+    }
+}
+
+/// Why a text is no full name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FullNameError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("the name of a repository begins with its namespace and a slash")]
+    NoNamespace,
+}
+
+impl std::fmt::Display for FullName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The repository that a path names in two parts. Too long a whole is the name of none.
+pub(super) fn repository(namespace: &Namespace, path: &NamespacePath) -> Result<RepositoryName, Problem> {
+    let name = format!("{namespace}/{path}");
+    name.parse().map_err(|_| RequestError::no_route(&name).into())
+}

@@ -1,0 +1,230 @@
+//! Repositories: which there are, and what is said of each.
+
+use axum::response::Response;
+use jiff::Timestamp;
+use oci::{Namespace, NamespacePath, RepositoryName};
+use proto::{
+    auth::{IdentityError, identities::Deed},
+    metadata::{
+        Visibility,
+        repositories::{RepositoryEntry, Viewer, WantedRepositories},
+        settings::{RepositoryChange, RepositoryDetails},
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    answer,
+    asker::Asking,
+    body::Json,
+    names::{self, FullName},
+    openapi::{BodyRefused, Conflicting, Refused},
+    page::{self, Listed, Paging, Part},
+    path::{At, parsed},
+    problem::Problem,
+    texts::About,
+};
+use crate::{respond, retry};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfRepository {
+    /// The user or organization that owns it.
+    #[param(value_type = names::NamespaceName)]
+    namespace: Namespace,
+    /// The repository in it, with %2F for slashes.
+    #[param(value_type = names::RepositoryPath)]
+    repository: NamespacePath,
+}
+
+impl OfRepository {
+    pub(super) fn name(&self) -> Result<RepositoryName, Problem> {
+        names::repository(&self.namespace, &self.repository)
+    }
+}
+
+/// A repository in a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ListedRepository {
+    #[schema(value_type = names::FullRepositoryName)]
+    name: RepositoryName,
+    #[schema(value_type = names::Visibility)]
+    visibility: Visibility,
+    /// When a tag or manifest changed last.
+    #[schema(value_type = names::Time)]
+    updated: Timestamp,
+    /// Bytes of all that it holds, each once.
+    size_bytes: u64,
+}
+
+impl From<RepositoryEntry> for ListedRepository {
+    fn from(entry: RepositoryEntry) -> Self {
+        let RepositoryEntry { name, visibility, updated, size_bytes } = entry;
+        Self { name, visibility, updated, size_bytes }
+    }
+}
+
+/// A repository.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Repository {
+    #[schema(value_type = names::FullRepositoryName)]
+    name: RepositoryName,
+    #[schema(value_type = names::Visibility)]
+    visibility: Visibility,
+    /// Markdown.
+    description: String,
+    #[schema(value_type = names::Time)]
+    created: Timestamp,
+    /// When a tag or manifest changed last.
+    #[schema(value_type = names::Time)]
+    updated: Timestamp,
+    /// Bytes of all that it holds, each once.
+    size_bytes: u64,
+}
+
+impl From<RepositoryDetails> for Repository {
+    fn from(details: RepositoryDetails) -> Self {
+        let RepositoryDetails { name, visibility, description, created, updated, size_bytes } = details;
+        Self { name, visibility, description, created, updated, size_bytes }
+    }
+}
+
+/// A repository that somebody wants.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WantedRepository {
+    #[serde(deserialize_with = "parsed")]
+    #[schema(value_type = names::FullRepositoryName)]
+    name: FullName,
+    /// `private` if it is left out.
+    #[schema(value_type = Option<names::Visibility>)]
+    visibility: Option<Visibility>,
+    #[serde(default)]
+    #[schema(required = false)]
+    description: About,
+}
+
+/// What was made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadeRepository {
+    #[schema(value_type = names::FullRepositoryName)]
+    name: RepositoryName,
+}
+
+/// What is to be changed; what is left out or null stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangedRepository {
+    /// For who manages the repository.
+    #[schema(value_type = Option<names::Visibility>)]
+    visibility: Option<Visibility>,
+    /// For who may push.
+    description: Option<About>,
+}
+
+/// List repositories
+///
+/// Public ones, and for administrators all. Private ones that one has a right on are not listed yet: ask for them by name.
+#[utoipa::path(
+    get, path = "/api/v1/repositories", tag = "repositories", security((), ("basic" = []), ("bearer" = [])),
+    params(
+        ("under" = Option<names::Beginning>, Query, description = "Only what is called this or is under it."),
+        Paging,
+        ("cursor" = Option<names::FullRepositoryName>, Query, description = "`next` of the part before.")
+    ),
+    responses((status = 200, description = "Repositories, by name.", body = Listed<ListedRepository>), Refused)
+)]
+pub(super) async fn list_repositories(
+    asking: Asking,
+    part: Part<FullName>,
+) -> Result<Listed<ListedRepository>, Problem> {
+    let part = part.map(|FullName(name)| name);
+    let wanted = WantedRepositories {
+        under: page::read(&part.query, "under")?,
+        viewer: viewer(&asking).await?,
+        also: Vec::new(),
+        page: part.request.clone(),
+    };
+    let found = retry::repeated(|| asking.services().repositories.repositories(&wanted)).await?;
+    Ok(page::listed(&part, found, |entry| &entry.name, ListedRepository::from))
+}
+
+/// Who may manage the hub sees everything, others what is public.
+async fn viewer(asking: &Asking) -> Result<Viewer, Problem> {
+    if asking.is_anonymous() {
+        return Ok(Viewer::Outsider);
+    }
+    match asking.permit(&Deed::ManageHub).await {
+        Ok(_) => Ok(Viewer::Administrator),
+        Err(Problem::Identity(IdentityError::Forbidden { .. } | IdentityError::Hidden { .. })) => {
+            Ok(Viewer::Outsider)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Make a repository
+///
+/// For who manages the namespace. Pushing to it makes one too.
+#[utoipa::path(
+    post, path = "/api/v1/repositories", tag = "repositories", request_body = WantedRepository,
+    responses(
+        (status = 201, description = "It is made, and empty.", body = MadeRepository,
+            headers(("Location" = String, description = "Where it is."))),
+        Refused, BodyRefused, Conflicting
+    )
+)]
+pub(super) async fn make_repository(
+    asking: Asking,
+    Json(wanted): Json<WantedRepository>,
+) -> Result<Response, Problem> {
+    let WantedRepository { name: FullName(name), visibility, description: About(about) } = wanted;
+    let permit = asking.permit(&Deed::ManageNamespace(name.namespace())).await?;
+    let visibility = visibility.unwrap_or(Visibility::Private);
+    let settings = &asking.services().settings;
+    retry::unless_done(|| settings.create_repository(&name, visibility, &about, &permit.actor)).await?;
+    Ok(answer::created(&location(&name), &MadeRepository { name }))
+}
+
+fn location(name: &RepositoryName) -> String {
+    format!("/api/v1/repositories/{}/{}", name.namespace(), name.repository().replace('/', "%2F"))
+}
+
+/// See a repository
+#[utoipa::path(
+    get, path = "/api/v1/repositories/{namespace}/{repository}", tag = "repositories", params(OfRepository),
+    security((), ("basic" = []), ("bearer" = [])),
+    responses((status = 200, description = "The repository.", body = Repository), Refused)
+)]
+pub(super) async fn get_repository(asking: Asking, At(at): At<OfRepository>) -> Result<Response, Problem> {
+    let name = at.name()?;
+    asking.permit(&Deed::ReadRepository(name.clone())).await?;
+    let details = retry::repeated(|| asking.services().settings.repository(&name)).await?;
+    Ok(respond::json(&Repository::from(details)))
+}
+
+/// Change a repository
+///
+/// The description is for who may push, the visibility for who manages it.
+#[utoipa::path(
+    patch, path = "/api/v1/repositories/{namespace}/{repository}", tag = "repositories", params(OfRepository),
+    request_body = ChangedRepository,
+    responses((status = 204, description = "It is changed."), Refused, BodyRefused)
+)]
+pub(super) async fn change_repository(
+    asking: Asking,
+    At(at): At<OfRepository>,
+    Json(ChangedRepository { visibility, description }): Json<ChangedRepository>,
+) -> Result<Response, Problem> {
+    let name = at.name()?;
+    let deed = match visibility {
+        Some(_) => Deed::ManageRepository(name.clone()),
+        None => Deed::WriteRepository(name.clone()),
+    };
+    let permit = asking.permit(&deed).await?;
+    let change = RepositoryChange { visibility, description: description.map(|About(text)| text) };
+    let settings = &asking.services().settings;
+    retry::repeated(|| settings.change_repository(&name, &change, &permit.actor)).await?;
+    Ok(answer::done())
+}
