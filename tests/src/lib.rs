@@ -2,6 +2,7 @@
 //! HTTP where a client would hide what is on the wire. Nothing outlives the value that started it.
 
 pub mod address;
+pub mod api;
 pub mod docker;
 pub mod grpcurl;
 pub mod hub;

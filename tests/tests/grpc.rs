@@ -45,9 +45,19 @@ fn who_knows_the_token_sees_what_there_is() {
     for (service, offered) in [
         (
             Service::Metadata,
-            vec!["AccountService", "ReclaimService", "RepositoryService", "RuleService", "UploadService"],
+            vec![
+                "AccountService",
+                "CredentialService",
+                "OrganizationService",
+                "ReclaimService",
+                "RepositoryService",
+                "RepositorySettingsService",
+                "RuleService",
+                "UploadService",
+                "UserService",
+            ],
         ),
-        (Service::Auth, vec!["AuthService"]),
+        (Service::Auth, vec!["AuthService", "IdentityService"]),
         (Service::Blob1, vec!["BlobService"]),
         (Service::Blob2, vec!["BlobService"]),
     ] {

@@ -118,6 +118,9 @@ fn shown(hostile: &Hostile) -> String {
 fn check(hostile: &Hostile, answer: &Answer) {
     let status = answer.status.as_u16();
     let fits = match hostile.deserved {
+        Deserved::Error(statuses) if hostile.kind == generator::MANAGEMENT => {
+            statuses.contains(&status) && is_problem(answer)
+        }
         Deserved::Error(statuses) => statuses.contains(&status) && is_error(hostile, answer),
         Deserved::GrantError => {
             [400, 413].contains(&status)
@@ -125,7 +128,8 @@ fn check(hostile: &Hostile, answer: &Answer) {
         }
         Deserved::Status(deserved) => status == deserved,
     };
-    let versioned = answer.header("docker-distribution-api-version") == "registry/2.0";
+    let versioned = hostile.kind == generator::MANAGEMENT
+        || answer.header("docker-distribution-api-version") == "registry/2.0";
     assert!(fits && versioned, "{answer:?}\nto {}", shown(hostile));
 }
 
@@ -146,6 +150,13 @@ fn is_error(hostile: &Hostile, answer: &Answer) -> bool {
     let challenges = answer.status != 401 || answer.headers.contains_key("www-authenticate");
     let allows = answer.status != 405 || answer.headers.contains_key("allow");
     !code.is_empty() && code != "UNKNOWN" && telling && challenges && allows
+}
+
+/// As the management API says no (RFC 9457).
+fn is_problem(answer: &Answer) -> bool {
+    let problem = json(answer);
+    let says = |member: &str| problem[member].as_str().is_some_and(|text| !text.is_empty());
+    answer.header("content-type") == "application/problem+json" && says("title") && says("detail")
 }
 
 async fn break_connections(hub: &Hub, ground: &Ground, seed: u64) {

@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
-use proto::metadata::{Accounts, Reclaim, Repositories, Rules};
+use proto::metadata::{Accounts, Credentials, Organizations, Reclaim, Repositories, Rules, Users};
 use service_kit::{
     clock::{self, Clock},
     process::Process,
@@ -34,6 +34,12 @@ pub struct Hub {
     pub rules: Arc<dyn Rules>,
     /// For operators.
     pub repositories: Arc<dyn Repositories>,
+    /// For operators.
+    pub users: Arc<dyn Users>,
+    /// For operators.
+    pub organizations: Arc<dyn Organizations>,
+    /// For operators.
+    pub credentials: Arc<dyn Credentials>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -94,19 +100,19 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     let sweeper = blobs.sweeper(swept, settings.sweep);
     process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
 
-    let auth_config = auth::config::Config {
-        issuer: settings.registry.issuer.clone(),
-        service: settings.registry.service.clone(),
-        password: settings.password.clone(),
-        ..auth::config::Config::with_secret(secrets.keys())
-    };
-    let auth = auth::Service::new(metadata.clone(), &auth_config, clock.clone(), random);
+    let auth = auth_over(settings, &metadata, &secrets, (clock.clone(), random));
     auth.prepare().await?;
+    process.shutdown.spawn(auth.note_uses(process.shutdown.clone()));
 
     let services = registry_api::Services {
         auth: Arc::new(auth.clone()),
+        identities: Arc::new(auth.clone()),
         uploads: metadata.clone(),
         repositories: metadata.clone(),
+        settings: metadata.clone(),
+        users: metadata.clone(),
+        organizations: metadata.clone(),
+        credentials: metadata.clone(),
         blobs,
     };
     let pages = ui::Services { auth: Arc::new(auth.clone()), repositories: metadata.clone() };
@@ -123,6 +129,9 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         accounts: metadata.clone(),
         reclaim: metadata.clone(),
         rules: metadata.clone(),
+        users: metadata.clone(),
+        organizations: metadata.clone(),
+        credentials: metadata.clone(),
         repositories: metadata,
     })
 }
@@ -140,6 +149,27 @@ async fn found_metadata(
     };
     let keyspace = Arc::new(Embedded::open(&config.engine())?);
     Ok(Arc::new(metadata::Service::found(keyspace, &config, clock, random).await?))
+}
+
+fn auth_over(
+    settings: &Settings,
+    metadata: &Arc<metadata::Service>,
+    secrets: &Secrets,
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+) -> auth::Service {
+    let config = auth::config::Config {
+        issuer: settings.registry.issuer.clone(),
+        service: settings.registry.service.clone(),
+        password: settings.password.clone(),
+        accounts: settings.accounts.clone(),
+        ..auth::config::Config::with_secret(secrets.keys())
+    };
+    let contracts = auth::Contracts {
+        accounts: metadata.clone(),
+        users: metadata.clone(),
+        credentials: metadata.clone(),
+    };
+    auth::Service::new(contracts, &config, clock, random)
 }
 
 fn make_private(data: &Path) -> Result<(), AssembleError> {

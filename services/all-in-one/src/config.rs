@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::config::{AdministratorConfig, PasswordConfig};
+use auth::config::{AccountsConfig, AdministratorConfig, PasswordConfig};
 use proto::metadata::Visibility;
 use serde::Deserialize;
 use service_kit::{
@@ -37,6 +37,8 @@ pub struct Settings {
     pub http: HttpLimits,
     /// What it costs to check a password.
     pub password: PasswordConfig,
+    /// Who may make accounts and organizations.
+    pub accounts: AccountsConfig,
     /// The first administrator.
     pub administrator: AdministratorConfig,
     /// Probes and metrics; on loopback at the next port by default.
@@ -58,6 +60,7 @@ impl Default for Settings {
             ui: ui::config::Config::default(),
             http: HttpLimits::default(),
             password: PasswordConfig::default(),
+            accounts: AccountsConfig::default(),
             administrator: AdministratorConfig::default(),
             admin: AdminConfig::default(),
             telemetry: TelemetryConfig::default(),

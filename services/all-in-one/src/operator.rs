@@ -11,10 +11,14 @@ use clap::{Args, Subcommand};
 use proto::{
     descriptors,
     metadata::{
-        ReclaimError, RepositoryError,
+        AccountError, ReclaimError, RepositoryError,
+        accounts::{self, AccountsClient},
+        credentials::{self, CredentialsClient},
+        organizations::{self as orgs, OrganizationsClient},
         reclaim::{self, ReclaimClient},
         repositories::{self, RepositoriesClient},
         rules::RulesClient,
+        users::{self as accounts_of_users, UsersClient},
     },
 };
 use service_kit::{
@@ -30,10 +34,13 @@ use crate::{
     secrets::{Secrets, SecretsError},
 };
 
+mod organizations;
 mod reclaiming;
 mod restore;
 mod rules;
 mod sizes;
+mod tokens;
+mod users;
 mod why;
 
 /// The socket in the data directory of a hub.
@@ -55,6 +62,15 @@ pub enum Command {
     Restore(restore::Restore),
     /// Shows or makes rules for tags, of a namespace or a repository.
     Rules(rules::Rules),
+    /// Lists, makes and disables users.
+    #[command(subcommand)]
+    User(users::Command),
+    /// Lists organizations and their members.
+    #[command(subcommand)]
+    Org(organizations::Command),
+    /// Makes, lists and revokes access tokens and robots.
+    #[command(subcommand)]
+    Token(tokens::Command),
 }
 
 /// Which hub is asked.
@@ -104,6 +120,15 @@ pub enum OperatorError {
     /// Metadata did not do it.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// Metadata did not do it.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The password cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] auth::password::HashError),
+    /// The time is beyond the calendar.
+    #[error("that is too long: no such day exists")]
+    TooLong,
     /// The rules cannot be read.
     #[error(transparent)]
     RulesFile(#[from] rules::FileError),
@@ -118,6 +143,10 @@ struct Operator {
     reclaim: ReclaimClient,
     repositories: RepositoriesClient,
     rules: RulesClient,
+    accounts: AccountsClient,
+    users: UsersClient,
+    organizations: OrganizationsClient,
+    credentials: CredentialsClient,
 }
 
 impl Command {
@@ -131,6 +160,9 @@ impl Command {
             Self::Why(why) => why.run(&Operator::of(&why.which)?, out).await,
             Self::Restore(restore) => restore.run(&Operator::of(&restore.which)?, out).await,
             Self::Rules(rules) => rules.run(&Operator::of(rules.which())?, out).await,
+            Self::User(user) => user.run(&Operator::of(user.which())?, out).await,
+            Self::Org(org) => org.run(&Operator::of(org.which())?, out).await,
+            Self::Token(token) => token.run(&Operator::of(token.which())?, out).await,
         }
     }
 }
@@ -147,9 +179,15 @@ impl Operator {
         };
 
         let channel = grpc::connect(&config)?;
-        let repositories = RepositoriesClient::new(channel.clone(), DEADLINE);
-        let rules = RulesClient::new(channel.clone(), DEADLINE);
-        Ok(Self { rules, reclaim: ReclaimClient::new(channel, DEADLINE), repositories })
+        Ok(Self {
+            repositories: RepositoriesClient::new(channel.clone(), DEADLINE),
+            rules: RulesClient::new(channel.clone(), DEADLINE),
+            accounts: AccountsClient::new(channel.clone(), DEADLINE),
+            users: UsersClient::new(channel.clone(), DEADLINE),
+            organizations: OrganizationsClient::new(channel.clone(), DEADLINE),
+            credentials: CredentialsClient::new(channel.clone(), DEADLINE),
+            reclaim: ReclaimClient::new(channel, DEADLINE),
+        })
     }
 }
 
@@ -184,6 +222,10 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     let routes = reclaim::server::add_to(Routes::default(), hub.reclaim.clone());
     let routes = repositories::server::add_to(routes, hub.repositories.clone());
     let routes = proto::metadata::rules::server::add_to(routes, hub.rules.clone());
+    let routes = accounts::server::add_to(routes, hub.accounts.clone());
+    let routes = accounts_of_users::server::add_to(routes, hub.users.clone());
+    let routes = orgs::server::add_to(routes, hub.organizations.clone());
+    let routes = credentials::server::add_to(routes, hub.credentials.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

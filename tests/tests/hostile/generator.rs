@@ -42,6 +42,8 @@ pub(crate) enum Deserved {
 
 const WRONG: Deserved = Deserved::Error(&[400, 404]);
 const INVALID: Deserved = Deserved::Error(&[400]);
+/// The kind of those that answer with problems (RFC 9457).
+pub(crate) const MANAGEMENT: &str = "the management API";
 const UNKNOWN: Deserved = Deserved::Error(&[404]);
 
 /// xorshift64*: always the same from the same seed.
@@ -396,9 +398,11 @@ fn unknown_things_to_delete(seeded: &mut Seeded, ground: &Ground) -> Hostile {
 
 fn other_apis(seeded: &mut Seeded, ground: &Ground) -> Hostile {
     let path = seeded.text("abcv12/._-", 60);
-    let root = seeded.pick(&["/v1", "/api", "/api/v1"]);
+    let managed = ["/api", "/api/v1"];
+    let root = seeded.pick(&["/v1", managed[0], managed[1]]);
+    let kind = if managed.contains(&root) { MANAGEMENT } else { "another API" };
     let method = seeded.pick(&["GET", "POST", "PUT", "DELETE"]);
-    Request::new(method, format!("{root}/{path}")).by(ground).deserves("another API", UNKNOWN)
+    Request::new(method, format!("{root}/{path}")).by(ground).deserves(kind, UNKNOWN)
 }
 
 /// What must be ignored, or taken as it is.
