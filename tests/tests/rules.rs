@@ -95,3 +95,36 @@ async fn old_tags_go_with_what_only_they_have(#[case] topology: Topology) {
     let _ = hub.operator(&["restore", "team/app:ci-1"]).unwrap();
     let _ = raw.manifest("team/app", "ci-1").await.expect(200);
 }
+
+#[rstest]
+#[case::one_process(Topology::OneProcess)]
+#[case::five_services(Topology::FiveServices)]
+#[tokio::test]
+async fn manifests_that_have_lost_their_tag_go_and_can_be_restored(#[case] topology: Topology) {
+    let hub = Hub::start(topology);
+    let raw = hub.raw();
+    let old = raw.push_image("team/app", "latest", &image::noise(1, 300_000)).await;
+    let new = raw.push_image("team/app", "latest", &image::noise(2, 300_000)).await;
+    let old = image::digest(&old).to_string();
+
+    let wrong = set(&hub, "team", "[untagged]\n").unwrap_err();
+    assert!(wrong.contains("without a tag keeps nothing"), "{wrong}");
+    let reclaimed = hub.operator(&["reclaim"]).unwrap();
+    assert!(reclaimed.starts_with("0 tags are gone by rules, with 0 manifests that"), "{reclaimed}");
+    let rules = "[untagged]\nwithin = \"1ms\"\n";
+    let _ = set(&hub, "team", rules).unwrap();
+    assert_eq!(hub.operator(&["rules", "show", "team"]).unwrap(), rules);
+
+    let preview = hub.operator(&["rules", "preview", "team/app"]).unwrap();
+    assert!(preview.starts_with("0 tags would go, with 1 manifests and 292.9 KiB"), "{preview}");
+    assert!(preview.ends_with("\n1 of these manifests would go because they have no tag\n"), "{preview}");
+    let reclaimed = hub.operator(&["reclaim"]).unwrap();
+    assert!(reclaimed.starts_with("0 tags are gone by rules, with 1 manifests"), "{reclaimed}");
+    assert!(reclaimed.contains("\n1 of these manifests are gone because they had no tag\n"), "{reclaimed}");
+    let _ = raw.manifest("team/app", &old).await.expect(404);
+    assert_eq!(raw.manifest("team/app", "latest").await.expect(200).body, new);
+
+    let _ = hub.operator(&["rules", "clear", "team"]).unwrap();
+    let _ = hub.operator(&["restore", &format!("team/app@{old}")]).unwrap();
+    let _ = raw.manifest("team/app", &old).await.expect(200);
+}

@@ -61,13 +61,13 @@ impl Wire for Retained {
     type Message = wire::RetainResponse;
 
     fn to_message(&self) -> wire::RetainResponse {
-        let Self { tags, manifests, next } = self.clone();
-        wire::RetainResponse { tags, manifests, next }
+        let Self { tags, manifests, untagged, next } = self.clone();
+        wire::RetainResponse { tags, manifests, next, untagged }
     }
 
     fn from_message(message: wire::RetainResponse) -> Result<Self, BadField> {
-        let wire::RetainResponse { tags, manifests, next } = message;
-        Ok(Self { tags, manifests, next })
+        let wire::RetainResponse { tags, manifests, next, untagged } = message;
+        Ok(Self { tags, manifests, untagged, next })
     }
 }
 

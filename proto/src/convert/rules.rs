@@ -7,7 +7,7 @@ use crate::{
     convert::reclaim::{duration, milliseconds},
     metadata::{
         More,
-        rules::{Immutable, Preview, Retain, RuleSet},
+        rules::{Immutable, Preview, Retain, RuleSet, Untagged},
     },
     wire,
 };
@@ -51,16 +51,33 @@ impl Wire for Retain {
     }
 }
 
+impl Wire for Untagged {
+    type Message = wire::UntaggedRule;
+
+    fn to_message(&self) -> wire::UntaggedRule {
+        wire::UntaggedRule { within_ms: milliseconds(self.within) }
+    }
+
+    fn from_message(message: wire::UntaggedRule) -> Result<Self, BadField> {
+        Ok(Self { within: duration(message.within_ms) })
+    }
+}
+
 impl Wire for RuleSet {
     type Message = wire::RuleSet;
 
     fn to_message(&self) -> wire::RuleSet {
-        wire::RuleSet { immutable: written_all(self.immutable()), retain: written_all(self.retain()) }
+        wire::RuleSet {
+            immutable: written_all(self.immutable()),
+            retain: written_all(self.retain()),
+            untagged: self.untagged().map(Untagged::to_message),
+        }
     }
 
     fn from_message(message: wire::RuleSet) -> Result<Self, BadField> {
         let (immutable, retain) = (read_all(message.immutable)?, read_all(message.retain)?);
-        Self::new(immutable, retain).map_err(|why| BadField::unreadable("rules", why))
+        let untagged = message.untagged.map(Untagged::from_message).transpose()?;
+        Self::new(immutable, retain, untagged).map_err(|why| BadField::unreadable("rules", why))
     }
 }
 
@@ -71,13 +88,15 @@ impl Wire for Preview {
         wire::PreviewRulesResponse {
             tags: printed_all(&self.tags),
             manifests: self.manifests,
+            untagged: self.untagged,
             size_bytes: self.size_bytes,
             more: self.more.to_message(),
         }
     }
 
     fn from_message(message: wire::PreviewRulesResponse) -> Result<Self, BadField> {
-        let wire::PreviewRulesResponse { tags, manifests, size_bytes, more } = message;
-        Ok(Self { tags: parsed_all("tags", &tags)?, manifests, size_bytes, more: More::from_message(more)? })
+        let wire::PreviewRulesResponse { tags, manifests, size_bytes, more, untagged } = message;
+        let (tags, more) = (parsed_all("tags", &tags)?, More::from_message(more)?);
+        Ok(Self { tags, manifests, untagged, size_bytes, more })
     }
 }

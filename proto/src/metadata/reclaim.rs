@@ -36,8 +36,8 @@ pub trait Reclaim: Send + Sync + 'static {
     /// `Unavailable`; `NoSpace`; `Damaged`.
     async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError>;
 
-    /// Removes tags that rules let go, and each manifest whose last tag that was and that is part of no index. A bounded
-    /// step of a walk over all repositories: it begins without a cursor, and goes on from the answered one.
+    /// Removes tags that rules let go, each manifest whose last tag that was and that is part of no index, and those that
+    /// have had no tag for as long as a rule says. A bounded step of a walk over all repositories: it begins without a cursor, and goes on from the answered one.
     ///
     /// # Errors
     /// As `unlink`.
@@ -123,8 +123,10 @@ pub struct Unlinked {
 pub struct Retained {
     /// Tags that went.
     pub tags: u64,
-    /// Manifests that went with their last tag, and can be restored.
+    /// Manifests that went, with their last tag or because they had none, and can be restored.
     pub manifests: u64,
+    /// How many of them had none.
+    pub untagged: u64,
     /// Where to go on; none at the end. Only metadata knows what it means.
     pub next: Option<String>,
 }
@@ -231,7 +233,7 @@ pub struct Keeper {
 pub enum Kept {
     /// By these tags, of which some are named.
     Tagged(Vec<Tag>),
-    /// It has no tag, and no rule removes it.
+    /// It has no tag. Only a rule about that removes it.
     Untagged,
     /// It was deleted, and can be restored until then.
     Restorable {

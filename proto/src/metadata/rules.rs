@@ -1,5 +1,5 @@
 //! Rules that the owner of a namespace or of a repository makes for its tags: which never move, and which go by
-//! themselves. Whoever writes tags keeps to them in the commit itself.
+//! themselves, as manifests do that have none. Whoever writes tags keeps to them in the commit itself.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +9,7 @@ use oci::{NameError, Namespace, RepositoryName, Tag};
 pub use client::RulesClient;
 pub use set::{
     Immutable, LARGEST_NUMBER_OF_EXCEPTIONS, LARGEST_NUMBER_OF_RULES, Retain, RuleSet, RuleSetError,
-    Selection,
+    Selection, Untagged,
 };
 
 use super::{More, RepositoryError};
@@ -53,11 +53,13 @@ pub trait Rules: Send + Sync + 'static {
 pub struct Preview {
     /// The tags, the last pushed first.
     pub tags: Vec<Tag>,
-    /// How many manifests would go with them.
+    /// How many manifests would go: with them, because they have no tag, and what belongs to these.
     pub manifests: u64,
+    /// How many of these because they have no tag.
+    pub untagged: u64,
     /// Bytes of the blobs that nothing else in the repository uses.
     pub size_bytes: u64,
-    /// Whether there are more tags than were looked at together.
+    /// Whether there are more tags or manifests than were looked at together.
     pub more: More,
 }
 

@@ -83,6 +83,8 @@ pub enum SweepError {
 pub struct Swept {
     /// Tags that rules have let go.
     pub tags: u64,
+    /// Manifests that rules have let go, and that can be restored.
+    pub manifests: u64,
     /// Links of repositories that no manifest had used for the grace.
     pub links: u64,
     /// Contents whose bytes were queued.
@@ -171,6 +173,7 @@ impl Sweeper {
         loop {
             let retained = self.services.reclaim.retain(self.retained.as_deref()).await?;
             swept.tags += retained.tags;
+            swept.manifests += retained.manifests;
             self.retained = retained.next;
             if self.retained.is_none() {
                 return Ok(());

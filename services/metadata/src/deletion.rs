@@ -14,7 +14,7 @@ use crate::{
     rules::RulesBefore,
     step,
     tags::TagBefore,
-    trash,
+    trash, untagged,
 };
 
 /// Tags that one commit removes, at most.
@@ -133,7 +133,7 @@ impl Service {
         };
 
         let rev = state.number(field::REV).and_then(|rev| rev.try_into().ok()).unwrap_or(0);
-        Ok(Found::Deletable(Deletable { rev, record, parents }))
+        Ok(Found::Deletable(Deletable { rev, record, parents, also: Vec::new() }))
     }
 
     /// Throws a manifest away with `tags`, which must be all that it has.
@@ -146,9 +146,9 @@ impl Service {
     ) -> Result<Outcome, Error> {
         let told = self.told(place.id, found.rev, actor, &events(Some(digest), tags)).await?;
         let target = Target::Existing(place);
-        let Deletable { record, parents, .. } = found;
+        let Deletable { record, parents, also, .. } = found;
         let removal = Removal { repository, target, digest, record, tags, parents, rules };
-        let commit = self.removing(&removal, told)?;
+        let commit = self.removing(&removal, told)?.when_all(also.iter().cloned());
         self.commit(step!("delete_manifest"), commit).await
     }
 
@@ -173,6 +173,10 @@ impl Service {
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
             .when_all(rules.unchanged())
             .then_all(told);
+        // Between its last tag and its record a crash may come.
+        if !tags.is_empty() {
+            commit = commit.then_all(untagged::listed(id, digest, now));
+        }
         for tag in *tags {
             commit = commit.then_all(tag.no_longer(digest)?);
         }
@@ -180,6 +184,7 @@ impl Service {
         Ok(commit
             .then_all(trash::thrown(id, digest, record, tags, now))
             .then(Mutation::RemoveRecord(key))
+            .then(untagged::unlisted(id, digest))
             .then_all(referrer(id, digest, record)?)
             .then_all(target.updated(repository, now)))
     }
@@ -191,7 +196,7 @@ impl Service {
         (tags, rules): (&[TagBefore], &RulesBefore),
         actor: &Actor,
     ) -> Result<Outcome, Error> {
-        let target = Target::Existing(place);
+        let (target, now) = (Target::Existing(place), self.now());
         // Rev only tells when to drop old events, so that it need not be read for a tag.
         let told = self.told(place.id, 1, actor, &events(None, tags)).await?;
 
@@ -199,11 +204,12 @@ impl Service {
             .when_all(target.conditions(repository))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
             .when_all(rules.unchanged())
-            .then_all(told);
+            .then_all(told)
+            .then_all(untagged::left(place.id, tags, None, now));
         for tag in tags {
             commit = commit.then_all(tag.removed()?);
         }
-        self.commit(step!("delete_tag"), commit.then_all(target.updated(repository, self.now()))).await
+        self.commit(step!("delete_tag"), commit.then_all(target.updated(repository, now))).await
     }
 
     pub(crate) async fn place(&self, repository: &RepositoryName) -> Result<Placement, RepositoryError> {
@@ -307,6 +313,16 @@ pub(crate) struct Deletable {
     pub(crate) record: Record,
     /// Deleted indexes that would name it again if they were restored.
     parents: Vec<Digest>,
+    /// What else must be so for it to go.
+    also: Vec<Condition>,
+}
+
+impl Deletable {
+    /// It goes only if these hold, too.
+    pub(crate) fn only_if(mut self, conditions: Vec<Condition>) -> Self {
+        self.also.extend(conditions);
+        self
+    }
 }
 
 /// What goes with a manifest.

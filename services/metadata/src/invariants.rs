@@ -23,6 +23,7 @@ mod races;
 mod random;
 mod reclaim;
 mod rights;
+mod untagged;
 
 /// What may be expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,7 @@ async fn check(service: &Service, names: &[RepositoryName], manifests: &[Digest]
         repository.what_nobody_references_is_listed().await;
         repository.manifests_have_what_they_need(manifests).await;
         repository.tags_agree().await;
+        repository.what_has_no_tag_is_listed(manifests).await;
         if strictness == Strictness::Exact {
             repository.counters_are_right().await;
         }
@@ -150,6 +152,27 @@ impl Repository<'_> {
             let recent: Vec<&[u8]> = recent.iter().map(keys::last_part).collect();
             assert_eq!(recent.len(), tags.len());
             assert!(named.iter().all(|tag| recent.contains(&&tag[..])));
+        }
+    }
+
+    /// 8: a manifest without a tag is listed, and says since when it is.
+    async fn what_has_no_tag_is_listed(&self, manifests: &[Digest]) {
+        let tags: BTreeMap<Tag, Digest> = fields(&record(self.service, &keys::tag(self.id)).await);
+        let tagged: BTreeSet<&Digest> = tags.values().collect();
+        let listed = members(self.service, &keys::untagged(self.id)).await;
+        for digest in manifests {
+            let stored = self.is_stored(digest).await;
+            let is_listed = listed.contains(&keys::without_tag(digest));
+            if stored && !tagged.contains(digest) {
+                assert!(is_listed, "{digest} has no tag");
+                let since = record(self.service, &keys::manifest(self.id, digest)).await;
+                assert!(since.number(field::UNTAGGED).is_some(), "{digest} has no tag since when");
+            }
+            if self.strictness == Strictness::Exact {
+                assert!(stored || !is_listed, "{digest} is listed and not there");
+                let ghost = record(self.service, &keys::manifest(self.id, digest)).await;
+                assert!(stored || ghost.is_empty(), "something is left of {digest}");
+            }
         }
     }
 

@@ -30,8 +30,10 @@
 //   $Id:tags, $Id:recent     set    tag; ULID NUL tag
 //   $Id:tagged               set    digest NUL tag
 //   $Id:manifest:<digest>    hash   Type (last: the manifest exists), Body, Size, Subject, Artifact,
-//                                   Annotations (JSON, of a referrer), Needs, Pushed
+//                                   Annotations (JSON, of a referrer), Needs, Pushed, Untagged (of those in
+//                                   $Id:untagged: since when)
 //   $Id:blobs                hash   digest → "size token [unused since]"
+//   $Id:untagged             set    digest of a manifest that may have no tag: those that have none, and a few more
 //   $Id:uses                 set    needed NUL manifest
 //   $Id:unused               set    time NUL digest
 //   $Id:referrers            set    subject NUL artifact type NUL digest
@@ -180,6 +182,10 @@ pub(crate) fn tagged(id: RepositoryId) -> Key {
     key(format!("${id}:tagged"))
 }
 
+pub(crate) fn untagged(id: RepositoryId) -> Key {
+    key(format!("${id}:untagged"))
+}
+
 pub(crate) fn manifest(id: RepositoryId, digest: &Digest) -> Key {
     key(format!("${id}:manifest:{digest}"))
 }
@@ -277,6 +283,10 @@ pub(crate) fn recent_tag(at: Ulid, tag: &Tag) -> Bytes {
 
 pub(crate) fn tagged_by(digest: &Digest, tag: &Tag) -> Bytes {
     pair(digest, tag)
+}
+
+pub(crate) fn without_tag(digest: &Digest) -> Bytes {
+    digest.to_string().into()
 }
 
 pub(crate) fn use_of(needed: &Digest, manifest: &Digest) -> Bytes {

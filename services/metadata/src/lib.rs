@@ -63,6 +63,7 @@ mod tags;
 mod teams;
 mod trash;
 mod unlinking;
+mod untagged;
 mod uploads;
 mod users;
 

@@ -22,7 +22,7 @@ use crate::{
     rules::RulesBefore,
     step,
     tags::TagBefore,
-    trash,
+    trash, untagged,
 };
 
 /// Missing references that are named, at most.
@@ -141,14 +141,18 @@ impl Service {
             .when_all(before.rules.iter().flat_map(RulesBefore::unchanged))
             .then_all(target.founding(name, now))
             .then_all(edges(id, manifest))
+            .then_all(untagged::listed(id, &manifest.digest, now))
             .then_all(body(id, manifest, now.as_millisecond()))
             .then_all(trash::taken_out(id, &manifest.digest, before.deleted.as_ref())?)
             .then_all(before.links.iter().flat_map(|(digest, link)| link.taken_into_use(id, digest)))
-            .then_all(told);
+            .then_all(told)
+            .then_all(untagged::left(id, &before.tags, Some(&manifest.digest), now));
         for tag in &before.tags {
             commit = commit.then_all(tag.moved(&manifest.digest, self.ulid(), &actor.subject)?);
         }
-        Ok(commit.then_all(target.updated(name, now)))
+        Ok(commit
+            .then_all(untagged::tagged(id, &manifest.digest, &before.tags))
+            .then_all(target.updated(name, now)))
     }
 
     async fn before_push(&self, manifest: &NewManifest, place: &Placement) -> Result<Before, Error> {

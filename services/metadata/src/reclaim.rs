@@ -20,6 +20,7 @@ mod retaining;
 mod stale;
 mod survey;
 mod unlinking;
+mod untagged;
 mod why;
 
 #[async_trait]

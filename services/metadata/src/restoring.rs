@@ -16,7 +16,7 @@ use crate::{
     placement::{Placement, Target, belongs},
     step,
     tags::TagBefore,
-    trash,
+    trash, untagged,
 };
 
 /// An index may be in an index; deeper ones are restored one by one.
@@ -133,7 +133,7 @@ impl Service {
         found: &Found,
         actor: &Actor,
     ) -> Result<Commit, RepositoryError> {
-        let (id, target) = (place.id, Target::Existing(place));
+        let (id, target, now) = (place.id, Target::Existing(place), self.now());
         let tags = self.tags_to_restore(id, tag, found).await?;
         let rules = self.rules_before(place, repository).await?;
         if let Some(refused) = rules.forbidden(&tags, Some(digest)) {
@@ -146,17 +146,21 @@ impl Service {
             .when_all(rules.unchanged())
             .when_all(tags.iter().flat_map(TagBefore::unmoved));
         let mut commit = match found {
-            Found::Deleted { record, deleted } => as_it_was(commit, id, digest, (record, deleted))?,
+            Found::Deleted { record, deleted } => {
+                let commit = commit.then_all(untagged::listed(id, digest, now));
+                as_it_was(commit, id, digest, (record, deleted))?
+            }
             _ => commit.when(Condition::FieldPresent(keys::manifest(id, digest), field::TYPE)),
         };
-        commit = commit.then_all(told);
+        commit = commit.then_all(told).then_all(untagged::left(id, &tags, Some(digest), now));
         for tag in &tags {
             commit = commit.then_all(tag.moved(digest, self.ulid(), &actor.subject)?);
         }
+        commit = commit.then_all(untagged::tagged(id, digest, &tags));
         if let Found::Deleted { deleted, .. } = found {
             commit = commit.then_all(trash::taken_out(id, digest, Some(deleted))?);
         }
-        Ok(commit.then_all(target.updated(repository, self.now())))
+        Ok(commit.then_all(target.updated(repository, now)))
     }
 
     /// The tag that was asked for, or those that a deleted manifest had and that name nothing now.

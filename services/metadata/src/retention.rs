@@ -1,15 +1,15 @@
-//! Which tags rules let go: a walk over the tags of a repository, the last pushed first, that counts what each rule
-//! keeps.
+//! What rules let go: a walk over the tags of a repository, the last pushed first, that counts what each rule keeps,
+//! and one over its manifests without a tag.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use oci::Tag;
 use proto::metadata::{
     More,
     rules::{Retain, RuleSet, Selection as _},
 };
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::{
@@ -21,14 +21,17 @@ use crate::{
 };
 
 mod preview;
+mod untagged;
+
+pub(crate) use untagged::Verdict;
 
 /// How far the walk over one repository has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Walk {
     /// The member of `$Id:recent` that was looked at last.
-    pub(crate) behind: Option<Bytes>,
+    behind: Option<String>,
     /// How many tags each rule was about until there.
-    pub(crate) counts: Vec<u32>,
+    counts: Vec<u32>,
 }
 
 impl Service {
@@ -62,7 +65,9 @@ impl Service {
             }
         }
         let more = if members.len() == RANGE_LIMIT { More::Yes } else { More::No };
-        walk.behind = members.into_iter().next_back().or_else(|| walk.behind.take());
+        if let Some(last) = members.last() {
+            walk.behind = Some(parsed_member(&key, last)?);
+        }
         Ok((going, more))
     }
 }

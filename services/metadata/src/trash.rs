@@ -40,7 +40,7 @@ pub(crate) fn thrown(
 
 /// The fields of a manifest, in the order in which they are written: the type comes last.
 pub(crate) fn copied(record: &Record, to: &crate::keyspace::Key) -> Vec<Mutation> {
-    let only_here = [field::TYPE, field::TAGS, field::DELETED];
+    let only_here = [field::TYPE, field::TAGS, field::DELETED, field::UNTAGGED];
     let fields = record.iter().filter(|(field, _)| only_here.iter().all(|only| only.as_bytes() != *field));
     let set = |(name, value): (&Bytes, &Bytes)| {
         Mutation::SetField(to.clone(), crate::keyspace::Field::new(name.clone()), value.clone())

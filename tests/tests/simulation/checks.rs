@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use oci::{Reference, RepositoryName, Tag};
-use proto::metadata::{PageRequest, Reclaim as _, Repositories as _, repositories::Expected};
+use proto::metadata::{
+    PageRequest, Reclaim as _, Repositories as _, Rules as _, repositories::Expected, rules::RulesOf,
+};
 
 use crate::{
     people::{IMAGES, LAYERS, image_digest, layers_of, read, repositories},
@@ -22,6 +24,7 @@ pub(crate) fn afterwards(world: World) -> Task {
             sweep(&world, 2 * DAY).await;
         }
         whole(&world, "after sweeping").await;
+        tagged(&world).await;
 
         delete_all(&world).await;
         for _ in 0..8 {
@@ -60,6 +63,28 @@ async fn whole(world: &World, when: &str) {
         }
         for number in 0..LAYERS {
             read(world, &name, &digest(&layer(number))).await;
+        }
+    }
+}
+
+/// Where a rule lets manifests without a tag go, none is left.
+async fn tagged(world: &World) {
+    let of = RulesOf::Namespace("ann".parse().unwrap());
+    if world.metadata.rules(&of).await.unwrap().is_none() {
+        return;
+    }
+    for name in repositories() {
+        let mut named = Vec::new();
+        for tag in tags(world, &name).await {
+            let found = world.metadata.manifest(&name, &Reference::Tag(tag)).await;
+            named.extend(found.map(|manifest| manifest.digest));
+        }
+        for image in 0..IMAGES {
+            let digest = image_digest(image);
+            let reference = Reference::Digest(digest.clone());
+            if !named.contains(&digest) && world.metadata.manifest(&name, &reference).await.is_ok() {
+                world.violated(format!("image {image} of {name} has no tag and has not gone"));
+            }
         }
     }
 }

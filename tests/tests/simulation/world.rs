@@ -12,8 +12,9 @@ use proto::{
     auth::Subject,
     blob::GrantKey,
     metadata::{
-        Accounts as _, Actor, Standing, Via,
+        Accounts as _, Actor, Rules as _, Standing, Via,
         accounts::{Account, Role},
+        rules::{RuleSet, Untagged},
     },
 };
 use service_kit::{clock::ManualClock, random::SeededRandom};
@@ -54,6 +55,11 @@ impl World {
             standing: Standing::Active,
         };
         now(founded.create_account(&ann)).unwrap();
+        if seed.is_multiple_of(2) {
+            let untagged = Untagged { within: Duration::from_hours(24) };
+            let rules = RuleSet::new(Vec::new(), Vec::new(), Some(untagged)).unwrap();
+            now(founded.put_rules(&"ann".parse().unwrap(), Some(&rules))).unwrap();
+        }
 
         let keys = Keys { memory, points: points.clone(), fault };
         let quiet = points.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci::{Tag, TagPattern};
 use serde::{Deserialize, Serialize};
-use service_kit::config::humane_option;
+use service_kit::config::{humane, humane_option};
 
 /// Rules of one set, at most.
 pub const LARGEST_NUMBER_OF_RULES: usize = 32;
@@ -14,7 +14,7 @@ pub const LARGEST_NUMBER_OF_EXCEPTIONS: usize = 16;
 /// Prefixes that only a pattern for the tags of referrers begins with.
 const OF_REFERRERS: [&str; 2] = ["sha256-", "sha512-"];
 
-/// Rules for tags, within the limits. Its form as text is that of a TOML or JSON document with these fields.
+/// Rules for tags and for manifests without one, within the limits. Its form as text is that of a TOML or JSON document with these fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Given")]
 pub struct RuleSet {
@@ -22,6 +22,8 @@ pub struct RuleSet {
     immutable: Vec<Immutable>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retain: Vec<Retain>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untagged: Option<Untagged>,
 }
 
 /// Tags that may be made, but neither moved to another manifest nor deleted.
@@ -53,6 +55,15 @@ pub struct Retain {
     pub within: Option<Duration>,
 }
 
+/// Manifests that go by themselves: those that have had no tag for a time, and are part of nothing that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Untagged {
+    /// Those stay that were pushed, or lost a tag, in this time.
+    #[serde(default, with = "humane")]
+    pub within: Duration,
+}
+
 /// Why rules are no set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +88,9 @@ pub enum RuleSetError {
         /// The pattern of that rule.
         tags: TagPattern,
     },
+    /// Every manifest without a tag would go as soon as it is pushed, those of an index before the index.
+    #[error("the rule for manifests without a tag keeps nothing: say `within`, more than zero")]
+    KeepsNothingUntagged,
 }
 
 /// The tags that a rule is about.
@@ -120,7 +134,11 @@ impl RuleSet {
     ///
     /// # Errors
     /// What is too much, or says nothing.
-    pub fn new(immutable: Vec<Immutable>, retain: Vec<Retain>) -> Result<Self, RuleSetError> {
+    pub fn new(
+        immutable: Vec<Immutable>,
+        retain: Vec<Retain>,
+        untagged: Option<Untagged>,
+    ) -> Result<Self, RuleSetError> {
         let found = immutable.len() + retain.len();
         if found > LARGEST_NUMBER_OF_RULES {
             return Err(RuleSetError::TooManyRules { found });
@@ -130,7 +148,10 @@ impl RuleSet {
         if let Some(rule) = retain.iter().find(|rule| rule.keeps_nothing()) {
             return Err(RuleSetError::KeepsNothing { tags: rule.tags.clone() });
         }
-        Ok(Self { immutable, retain })
+        if untagged.is_some_and(|rule| rule.within.is_zero()) {
+            return Err(RuleSetError::KeepsNothingUntagged);
+        }
+        Ok(Self { immutable, retain, untagged })
     }
 
     /// The rules for tags that do not move.
@@ -141,6 +162,11 @@ impl RuleSet {
     /// The rules for tags that go by themselves.
     pub fn retain(&self) -> &[Retain] {
         &self.retain
+    }
+
+    /// The rule for manifests without a tag; none: they stay.
+    pub fn untagged(&self) -> Option<&Untagged> {
+        self.untagged.as_ref()
     }
 
     /// The first rule that forbids to move or delete `tag`.
@@ -166,13 +192,15 @@ struct Given {
     immutable: Vec<Immutable>,
     #[serde(default)]
     retain: Vec<Retain>,
+    #[serde(default)]
+    untagged: Option<Untagged>,
 }
 
 impl TryFrom<Given> for RuleSet {
     type Error = RuleSetError;
 
     fn try_from(given: Given) -> Result<Self, RuleSetError> {
-        Self::new(given.immutable, given.retain)
+        Self::new(given.immutable, given.retain, given.untagged)
     }
 }
 
@@ -186,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_set_is_written_as_it_is_read() {
-        let text = r#"{"immutable":[{"tags":"v*","except":["v*-rc*"]}],"retain":[{"tags":"ci-*","keep_last":10,"within":"720h"}]}"#;
+        let text = r#"{"immutable":[{"tags":"v*","except":["v*-rc*"]}],"retain":[{"tags":"ci-*","keep_last":10,"within":"720h"}],"untagged":{"within":"30d"}}"#;
         let rules = read(text).unwrap();
         assert_eq!(read(&serde_json::to_string(&rules).unwrap()).unwrap(), rules);
     }
@@ -200,8 +228,18 @@ mod tests {
             r#"{"retain":[{"tags":"*"}]}"#,
             r#"{"retain":[{"tags":"*","keep_last":0}]}"#,
             r#"{"retain":[{"tags":"*","keep_last":0,"within":"0s"}]}"#,
+            r#"{"untagged":{"within":"1h","tags":"*"}}"#,
+            r#"{"untagged":[{"within":"1h"}]}"#,
         ] {
             read(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_rule_that_lets_a_manifest_go_as_soon_as_it_has_no_tag_is_refused() {
+        for wrong in [r#"{"untagged":{}}"#, r#"{"untagged":{"within":"0s"}}"#] {
+            let why = read(wrong).unwrap_err();
+            assert!(why.contains("without a tag keeps nothing") && why.contains("`within`"), "{why}");
         }
     }
 

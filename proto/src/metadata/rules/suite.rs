@@ -18,7 +18,10 @@ use super::{Preview, RuleSet, RulesOf};
 use crate::metadata::{
     Actor, More, PageRequest, RepositoryError,
     accounts::Role,
-    reclaim::suite::{image, put},
+    reclaim::{
+        Retained,
+        suite::{image, put},
+    },
     repositories::{Expected, NewManifest, Restore},
     uploads::suite::world::{World, digest, repository},
 };
@@ -37,6 +40,10 @@ pub async fn run(world: World) {
     tags_go_as_rules_say_and_can_be_brought_back(&world).await;
     what_is_tagged_otherwise_or_part_of_an_index_stays(&world).await;
     the_walk_over_many_tags_goes_on_where_it_stopped(&world).await;
+    a_manifest_without_a_tag_goes_when_its_time_has_come(&world).await;
+    the_time_without_a_tag_begins_with_the_last_that_was_lost(&world).await;
+    what_a_tag_an_index_or_a_subject_keeps_stays(&world).await;
+    what_belongs_to_a_manifest_without_a_tag_follows_it(&world).await;
 }
 
 fn rules(value: serde_json::Value) -> RuleSet {
@@ -191,17 +198,34 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Until nothing is left that rules let go: how many tags and manifests went, and in how many steps.
 async fn retain(world: &World) -> (u64, u64, usize) {
-    let (mut tags, mut manifests, mut steps, mut cursor) = (0, 0, 0, None);
+    let (retained, steps) = all_retained(world).await;
+    (retained.tags, retained.manifests, steps)
+}
+
+/// The same: how many manifests went because they had no tag. Nothing else did.
+async fn retain_untagged(world: &World) -> u64 {
+    let (retained, _) = all_retained(world).await;
+    assert_eq!((retained.tags, retained.manifests), (0, retained.untagged));
+    retained.untagged
+}
+
+async fn all_retained(world: &World) -> (Retained, usize) {
+    let (mut all, mut steps) = (Retained::default(), 0);
     loop {
-        let retained = world.reclaim.retain(cursor.as_deref()).await.unwrap();
-        tags += retained.tags;
-        manifests += retained.manifests;
+        let retained = world.reclaim.retain(all.next.as_deref()).await.unwrap();
+        all.tags += retained.tags;
+        all.manifests += retained.manifests;
+        all.untagged += retained.untagged;
+        all.next = retained.next;
         steps += 1;
-        cursor = retained.next;
-        if cursor.is_none() {
-            return (tags, manifests, steps);
+        if all.next.is_none() {
+            return (all, steps);
         }
     }
+}
+
+const fn nothing() -> Preview {
+    Preview { tags: Vec::new(), manifests: 0, untagged: 0, size_bytes: 0, more: More::No }
 }
 
 async fn all_tags(world: &World, name: &RepositoryName) -> Vec<String> {
@@ -226,9 +250,9 @@ async fn tags_go_as_rules_say_and_can_be_brought_back(world: &World) {
     let tried = rules(json!({ "retain": [{ "tags": "ci-*", "keep_last": 2 }] }));
     let preview = world.rules.preview_rules(&name, Some(&tried)).await.unwrap();
     let (tags, size_bytes) = (vec![tag("ci-2"), tag("ci-1")], 2 * "ru-ci, content 1".len() as u64);
-    assert_eq!(preview, Preview { tags, manifests: 2, size_bytes, more: More::No });
+    assert_eq!(preview, Preview { tags, manifests: 2, untagged: 0, size_bytes, more: More::No });
     let in_force = world.rules.preview_rules(&name, None).await.unwrap();
-    assert_eq!(in_force, Preview { tags: vec![], manifests: 0, size_bytes: 0, more: More::No });
+    assert_eq!(in_force, nothing());
     assert_eq!(retain(world).await, (0, 0, 1));
 
     make(world, "ru-ci", json!({ "retain": [{ "tags": "ci-*", "keep_last": 1, "within": "36h" }] })).await;
@@ -294,4 +318,130 @@ async fn the_walk_over_many_tags_goes_on_where_it_stopped(world: &World) {
     assert_eq!((tags, manifests), (4_497, 0));
     assert!(steps > 1, "no step does it all");
     assert_eq!(all_tags(world, &name).await, ["ci-4497", "ci-4498", "ci-4499"]);
+}
+
+async fn preview_untagged(world: &World, name: &RepositoryName, within: &str) -> Preview {
+    let tried = rules(json!({ "untagged": { "within": within } }));
+    world.rules.preview_rules(name, Some(&tried)).await.unwrap()
+}
+
+async fn restore(world: &World, name: &RepositoryName, body: &str, actor: &Actor) {
+    let what = Reference::Digest(digest(body));
+    let back = Restore { repository: name.clone(), what, to: None };
+    world.repositories.restore(&back, actor).await.unwrap();
+}
+
+async fn a_manifest_without_a_tag_goes_when_its_time_has_come(world: &World) {
+    let actor = world.user("ru-none", Role::User).await;
+    let name = repository("ru-none/app");
+    for (body, tags) in
+        [("moved", &["latest"][..]), ("deleted", &["v1"]), ("never", &[]), ("new", &["latest"])]
+    {
+        let blob = world.push_blob(&name, &format!("ru-none, {body}"), &actor).await;
+        put(world, &image(&name, &format!("ru-none {body}"), &blob, tags), &actor).await;
+    }
+    let v1 = Reference::Tag(tag("v1"));
+    world.repositories.delete_manifest(&name, &v1, &Expected::Anything, &actor).await.unwrap();
+
+    world.clock.advance(DAY);
+    assert_eq!(preview_untagged(world, &name, "25h").await, nothing());
+    let size_bytes =
+        ["moved", "deleted", "never"].map(|body| "ru-none, ".len() + body.len()).iter().sum::<usize>() as u64;
+    let expected = Preview { manifests: 3, untagged: 3, size_bytes, ..nothing() };
+    assert_eq!(preview_untagged(world, &name, "24h").await, expected);
+    assert_eq!(retain_untagged(world).await, 0, "no rule is in force");
+
+    make(world, "ru-none", json!({ "untagged": { "within": "1d" } })).await;
+    assert_eq!(retain_untagged(world).await, 3);
+    assert!(!is_stored(world, &name, "ru-none never").await && is_stored(world, &name, "ru-none new").await);
+
+    restore(world, &name, "ru-none never", &actor).await;
+    assert_eq!(retain_untagged(world).await, 0, "its time has begun anew");
+    assert!(is_stored(world, &name, "ru-none never").await);
+    world.clock.advance(DAY);
+    assert_eq!(retain_untagged(world).await, 1);
+    world.rules.put_rules(&"ru-none".parse().unwrap(), None).await.unwrap();
+}
+
+async fn the_time_without_a_tag_begins_with_the_last_that_was_lost(world: &World) {
+    let actor = world.user("ru-since", Role::User).await;
+    let name = repository("ru-since/app");
+    let blob = world.push_blob(&name, "ru-since, content", &actor).await;
+    let [old, new] = ["old", "new"].map(|body| image(&name, &format!("ru-since {body}"), &blob, &[]));
+    let tagged = |manifest: &NewManifest, tags: &[&str]| NewManifest {
+        tags: tags.iter().map(|text| tag(text)).collect(),
+        ..manifest.clone()
+    };
+    make(world, "ru-since", json!({ "untagged": { "within": "3d" } })).await;
+
+    put(world, &old, &actor).await;
+    world.clock.advance(2 * DAY);
+    put(world, &tagged(&old, &["a", "b"]), &actor).await;
+    put(world, &tagged(&new, &["a"]), &actor).await;
+    world.clock.advance(2 * DAY);
+    put(world, &tagged(&new, &["b"]), &actor).await;
+    world.clock.advance(2 * DAY);
+    assert_eq!(retain_untagged(world).await, 0, "it has had none for two days");
+
+    put(world, &old, &actor).await;
+    world.clock.advance(2 * DAY);
+    assert_eq!(retain_untagged(world).await, 0, "it has been pushed since");
+    world.clock.advance(DAY);
+    assert_eq!(retain_untagged(world).await, 1);
+    assert!(!is_stored(world, &name, "ru-since old").await && is_stored(world, &name, "ru-since new").await);
+}
+
+/// An index with a child and a signature, of which only the index has a tag.
+async fn put_signed_index(world: &World, name: &RepositoryName, actor: &Actor) {
+    let namespace = name.namespace();
+    let blob = world.push_blob(name, &format!("{namespace}, content"), actor).await;
+    let [child, index, signature] =
+        ["child", "index", "signature"].map(|body| image(name, &format!("{namespace} {body}"), &blob, &[]));
+    put(world, &child, actor).await;
+    let needs = vec![Need { digest: child.digest, size: 1, what: Needed::Manifest }];
+    put(world, &NewManifest { needs, tags: vec![tag("v1"), tag("latest")], ..index.clone() }, actor).await;
+    put(world, &NewManifest { subject: Some(index.digest), ..signature }, actor).await;
+}
+
+async fn what_a_tag_an_index_or_a_subject_keeps_stays(world: &World) {
+    let actor = world.user("ru-kin", Role::User).await;
+    let name = repository("ru-kin/app");
+    put_signed_index(world, &name, &actor).await;
+    let v1 = Reference::Tag(tag("v1"));
+    world.repositories.delete_manifest(&name, &v1, &Expected::Anything, &actor).await.unwrap();
+
+    make(world, "ru-kin", json!({ "untagged": { "within": "1h" } })).await;
+    for _ in 0..3 {
+        world.clock.advance(DAY);
+        let in_force = world.rules.preview_rules(&name, None).await.unwrap();
+        assert_eq!((in_force, retain_untagged(world).await), (nothing(), 0));
+    }
+    for body in ["child", "index", "signature"] {
+        assert!(is_stored(world, &name, &format!("ru-kin {body}")).await, "{body}");
+    }
+}
+
+async fn what_belongs_to_a_manifest_without_a_tag_follows_it(world: &World) {
+    let actor = world.user("ru-follow", Role::User).await;
+    let name = repository("ru-follow/app");
+    put_signed_index(world, &name, &actor).await;
+    for text in ["v1", "latest"] {
+        let reference = Reference::Tag(tag(text));
+        world.repositories.delete_manifest(&name, &reference, &Expected::Anything, &actor).await.unwrap();
+    }
+    let stored = async |body: &str| is_stored(world, &name, &format!("ru-follow {body}")).await;
+
+    make(world, "ru-follow", json!({ "untagged": { "within": "30d" } })).await;
+    world.clock.advance(30 * DAY);
+    let preview = world.rules.preview_rules(&name, None).await.unwrap();
+    assert_eq!((preview.manifests, preview.untagged), (3, 1), "two of them follow");
+    assert_eq!(retain_untagged(world).await, 1);
+    assert!(!stored("index").await && stored("child").await && stored("signature").await);
+    restore(world, &name, "ru-follow index", &actor).await;
+    world.clock.advance(30 * DAY);
+    assert_eq!(retain_untagged(world).await, 1);
+
+    world.clock.advance(8 * DAY);
+    world.reclaim.unlink(None).await.unwrap();
+    assert!(!stored("child").await && !stored("signature").await);
 }

@@ -62,17 +62,21 @@ async fn survey(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(),
 }
 
 async fn retain(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
-    let (mut cursor, mut tags, mut manifests) = (None, 0, 0);
+    let (mut cursor, mut tags, mut manifests, mut untagged) = (None, 0, 0, 0);
     loop {
         let retained = operator.reclaim.retain(cursor.as_deref()).await?;
         tags += retained.tags;
         manifests += retained.manifests;
+        untagged += retained.untagged;
         cursor = retained.next;
         if cursor.is_none() {
             break;
         }
     }
     writeln!(out, "{tags} tags are gone by rules, with {manifests} manifests that can be restored")?;
+    if untagged > 0 {
+        writeln!(out, "{untagged} of these manifests are gone because they had no tag")?;
+    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! `bucket rules`: which tags never move and which go by themselves, in a namespace or a repository.
+//! `bucket rules`: which tags never move, which go by themselves, and when manifests without one do, in a namespace or
+//! a repository.
 
 use std::{
     fs,
@@ -31,7 +32,7 @@ enum Action {
     Set(Set),
     /// Removes its own rules: a repository then has those of its namespace
     Clear(Clear),
-    /// Changes nothing, and says which tags would go now, and how many bytes with them
+    /// Changes nothing, and says which tags would go now, and how many manifests and bytes
     Preview(Preview),
 }
 
@@ -44,7 +45,10 @@ Example of a file:
   [[retain]]                    # tags that go by themselves, except
   tags = \"ci-*\"
   keep_last = 10                # those that were pushed last
-  within = \"30d\"              # and those that were pushed within this time";
+  within = \"30d\"                # and those that were pushed within this time
+
+  [untagged]                    # manifests without a tag go
+  within = \"30d\"                # when they have had none for this time";
 
 #[derive(Debug, Args)]
 struct Show {
@@ -150,7 +154,7 @@ fn read(file: &Path) -> Result<RuleSet, FileError> {
 }
 
 fn print(preview: &rules::Preview, out: &mut (dyn Write + Send)) -> io::Result<()> {
-    let rules::Preview { tags, manifests, size_bytes, more } = preview;
+    let rules::Preview { tags, manifests, untagged, size_bytes, more } = preview;
     for tag in tags {
         writeln!(out, "{tag}")?;
     }
@@ -159,7 +163,11 @@ fn print(preview: &rules::Preview, out: &mut (dyn Write + Send)) -> io::Result<(
     writeln!(
         out,
         "{at_least}{tags} tags would go, with {manifests} manifests and {size} that nothing else here uses"
-    )
+    )?;
+    if *untagged > 0 {
+        writeln!(out, "{untagged} of these manifests would go because they have no tag")?;
+    }
+    Ok(())
 }
 
 fn printed(rules: &RuleSet) -> io::Result<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci::{Digest, Needed, Reference, RepositoryName};
 use proto::metadata::{
-    Accounts as _, Repositories as _, RepositoryError, UploadError, Uploads as _,
+    Accounts as _, Repositories as _, RepositoryError, Rules as _, UploadError, Uploads as _,
     accounts::Role,
     repositories::{Expected, Intent, Restore},
     uploads::{Link, Mount},
@@ -15,6 +15,7 @@ use super::{
     Strictness, check,
     cut::{Cutting, Upload, World, account, actor, digest, held, manifest, world},
     reclaim::{sweep, try_sweep},
+    untagged::untagged_go,
 };
 use crate::Service;
 
@@ -119,6 +120,9 @@ async fn run(seed: u64, steps: u64, strictness: Strictness) {
     let world = world(keyspace.clone()).await;
     let service = &world.service;
     service.create_account(&account("ann", Role::Administrator)).await.unwrap();
+    if seed.is_multiple_of(2) {
+        service.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("2d"))).await.unwrap();
+    }
     let names: Vec<RepositoryName> =
         (0..3).map(|number| format!("ann/app{number}").parse().unwrap()).collect();
     let manifests: Vec<Digest> = (0..MANIFESTS).map(|number| digest(&format!("manifest {number}"))).collect();

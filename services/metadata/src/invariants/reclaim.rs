@@ -32,7 +32,21 @@ pub(super) async fn sweep(world: &World, later: Duration) {
     try_sweep(world, later).await.unwrap();
 }
 
+/// What rules let go.
+pub(super) async fn retained(service: &Service) -> Result<u64, ReclaimError> {
+    let (mut manifests, mut cursor) = (0, None);
+    loop {
+        let step = service.retain(cursor.as_deref()).await?;
+        manifests += step.manifests;
+        cursor = step.next;
+        if cursor.is_none() {
+            return Ok(manifests);
+        }
+    }
+}
+
 async fn swept(service: &Service) -> Result<(), ReclaimError> {
+    retained(service).await?;
     let mut after = None;
     loop {
         let unlinked = service.unlink(after.as_ref()).await?;

@@ -36,6 +36,7 @@ pub(crate) const STATE: Field = Field::from_static("State");
 pub(crate) const SUBJECT: Field = Field::from_static("Subject");
 pub(crate) const TAGS: Field = Field::from_static("Tags");
 pub(crate) const TYPE: Field = Field::from_static("Type");
+pub(crate) const UNTAGGED: Field = Field::from_static("Untagged");
 pub(crate) const UNTIL: Field = Field::from_static("Until");
 pub(crate) const UPDATED: Field = Field::from_static("Updated");
 pub(crate) const USED: Field = Field::from_static("Used");

@@ -1,5 +1,5 @@
-//! Retention: repository after repository, and in each the tags from the last pushed on. Steps are small, so that the
-//! walk over a large one goes on where the step before has ended.
+//! Retention: repository after repository, and in each the tags from the last pushed on, then the manifests without
+//! one. Steps are small, so that the walk over a large one goes on where the step before has ended.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ use crate::{
 /// Repositories in one step.
 const REPOSITORIES: usize = 50;
 
-/// Pages of tags in one step.
+/// Pages of tags or manifests in one step.
 const PAGES: usize = 4;
 
 /// Commits at one time: they share one sync.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Where a walk goes on.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -42,8 +42,16 @@ struct Cursor {
 struct Within {
     id: String,
     rules: Digest,
-    behind: String,
-    counts: Vec<u32>,
+    stage: Stage,
+}
+
+/// A repository is walked over twice, as far as its rules ask for it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Stage {
+    /// Over its tags.
+    Tags(Walk),
+    /// Over its manifests without one, behind this.
+    Untagged(Option<Digest>),
 }
 
 impl Service {
@@ -56,24 +64,45 @@ impl Service {
         let (mut retained, mut pages) = (Retained::default(), PAGES);
         for (name, place) in repositories {
             let rules = self.rules_before(place, &name).await?;
-            let mut more = if rules.set.retain().is_empty() { More::No } else { More::Yes };
-            let mut walk =
-                within.take().and_then(|within| within.resumed(place.id, &rules.set)).unwrap_or_default();
-            while more == More::Yes {
+            let resumed = within.take().and_then(|within| within.resumed(place.id, &rules.set));
+            let mut stage = resumed.or_else(|| Stage::first(&rules.set));
+            while let Some(begun) = stage {
                 if pages == 0 {
-                    let within = Within::of(place.id, &rules.set, &walk);
+                    let within = Some(Within::of(place.id, &rules.set, begun));
                     retained.next = written(&Cursor { after, within });
                     return Ok(retained);
                 }
                 pages -= 1;
-                let going;
-                (going, more) = self.tags_to_go(place.id, &rules.set, &mut walk).await?;
-                self.let_all_go((&name, place), going, &rules, &mut retained).await?;
+                stage = self.walk_on((&name, place), &rules, begun, &mut retained).await?;
             }
             after = Some(name);
         }
         retained.next = next.and_then(|after| written(&Cursor { after: Some(after), within: None }));
         Ok(retained)
+    }
+
+    /// Does a page, and answers where to go on in this repository.
+    async fn walk_on(
+        &self,
+        place: (&RepositoryName, Placement),
+        rules: &RulesBefore,
+        stage: Stage,
+        retained: &mut Retained,
+    ) -> Result<Option<Stage>, Error> {
+        match (stage, rules.set.untagged()) {
+            (Stage::Tags(mut walk), _) => {
+                let (going, more) = self.tags_to_go(place.1.id, &rules.set, &mut walk).await?;
+                self.let_all_go(place, going, rules, retained).await?;
+                Ok(if more == More::Yes { Some(Stage::Tags(walk)) } else { Stage::second(&rules.set) })
+            }
+            (Stage::Untagged(after), Some(rule)) => {
+                let (gone, next) = self.let_untagged_go(place, (rules, rule), after.as_ref()).await?;
+                retained.manifests += gone;
+                retained.untagged += gone;
+                Ok(next.map(|next| Stage::Untagged(Some(next))))
+            }
+            (Stage::Untagged(_), None) => Ok(None),
+        }
     }
 
     async fn let_all_go(
@@ -138,16 +167,25 @@ fn by_manifest(going: Vec<TagBefore>) -> BTreeMap<Digest, Vec<TagBefore>> {
     groups
 }
 
-impl Within {
-    /// None: nothing was looked at.
-    fn of(id: RepositoryId, rules: &RuleSet, walk: &Walk) -> Option<Self> {
-        let behind = String::from_utf8(walk.behind.as_ref()?.to_vec()).ok()?;
-        Some(Self { id: id.to_string(), rules: mark(rules), behind, counts: walk.counts.clone() })
+impl Stage {
+    /// None: the rules let nothing go.
+    fn first(rules: &RuleSet) -> Option<Self> {
+        if rules.retain().is_empty() { Self::second(rules) } else { Some(Self::Tags(Walk::default())) }
     }
 
-    fn resumed(self, id: RepositoryId, rules: &RuleSet) -> Option<Walk> {
+    fn second(rules: &RuleSet) -> Option<Self> {
+        rules.untagged().map(|_| Self::Untagged(None))
+    }
+}
+
+impl Within {
+    fn of(id: RepositoryId, rules: &RuleSet, stage: Stage) -> Self {
+        Self { id: id.to_string(), rules: mark(rules), stage }
+    }
+
+    fn resumed(self, id: RepositoryId, rules: &RuleSet) -> Option<Stage> {
         let same = self.id == id.to_string() && self.rules == mark(rules);
-        same.then(|| Walk { behind: Some(self.behind.into()), counts: self.counts })
+        same.then_some(self.stage)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What rules would let go, found without doing it: the tags, then the manifests that would lose their last one, then
-//! what only those use.
+//! What rules would let go, found without doing it: the tags, then the manifests that would lose their last one or
+//! have none, then what only those use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use proto::metadata::{
     rules::{Preview, RuleSet},
 };
 
-use super::Walk;
+use super::{Verdict, Walk};
 use crate::{
     Service,
     content::BlobLink,
@@ -19,17 +19,17 @@ use crate::{
     manifests::recorded_needs,
 };
 
-/// Tags that are looked at together.
-const TAGS: usize = 10_000;
+/// Tags and manifests without one that are looked at together, each.
+const TOGETHER: usize = 10_000;
 
 /// Manifests that are to go, and what each needs.
 type Going = BTreeMap<Digest, Vec<(Needed, Digest)>>;
 
 impl Service {
     pub(crate) async fn preview(&self, id: RepositoryId, rules: &RuleSet) -> Result<Preview, Error> {
-        let (mut walk, mut more) = (Walk::default(), More::Yes);
-        let (mut tags, mut lost) = (Vec::new(), BTreeMap::<Digest, usize>::new());
-        while more == More::Yes && tags.len() < TAGS && !rules.retain().is_empty() {
+        let mut more = if rules.retain().is_empty() { More::No } else { More::Yes };
+        let (mut walk, mut tags, mut lost) = (Walk::default(), Vec::new(), BTreeMap::<Digest, usize>::new());
+        while more == More::Yes && tags.len() < TOGETHER {
             let going;
             (going, more) = self.tags_to_go(id, rules, &mut walk).await?;
             for (tag, digest) in going.iter().filter_map(|tag| Some((tag.tag(), tag.digest.as_ref()?))) {
@@ -37,23 +37,46 @@ impl Service {
                 *lost.entry(digest.clone()).or_default() += 1;
             }
         }
+        let (untagged, more_untagged) = self.untagged_to_go(id, rules).await?;
 
-        let going = self.manifests_to_go(id, &lost).await?;
+        let going = self.manifests_to_go(id, &lost, &untagged).await?;
         let size_bytes = self.bytes_to_go(id, &going).await?;
-        let more = if rules.retain().is_empty() { More::No } else { more };
-        Ok(Preview { tags, manifests: going.len() as u64, size_bytes, more })
+        let more = if more_untagged == More::Yes { More::Yes } else { more };
+        let untagged = untagged.iter().filter(|digest| going.contains_key(digest)).count() as u64;
+        Ok(Preview { tags, manifests: going.len() as u64, untagged, size_bytes, more })
     }
 
-    /// Those that lose all their tags and are part of nothing that stays, with their children and referrers.
+    /// Those that have had no tag for too long and belong to nothing, and whether there are more to look at.
+    async fn untagged_to_go(&self, id: RepositoryId, rules: &RuleSet) -> Result<(Vec<Digest>, More), Error> {
+        let (mut going, mut after) = (Vec::new(), None);
+        let Some(rule) = rules.untagged() else { return Ok((going, More::No)) };
+        while going.len() < TOGETHER {
+            let (due, next) = self.untagged_page(id, rule, after.as_ref()).await?;
+            for digest in due {
+                if matches!(self.verdict(id, &digest, rule).await?, Verdict::Goes { .. }) {
+                    going.push(digest);
+                }
+            }
+            after = next;
+            if after.is_none() {
+                return Ok((going, More::No));
+            }
+        }
+        Ok((going, More::Yes))
+    }
+
+    /// Those that lose all their tags and are part of nothing that stays, and those that have none, all with their
+    /// children and referrers.
     async fn manifests_to_go(
         &self,
         id: RepositoryId,
         lost: &BTreeMap<Digest, usize>,
+        untagged: &[Digest],
     ) -> Result<Going, Error> {
         let mut going = Going::new();
         // Indexes may be met behind what is part of them.
         let (mut wanted, mut waiting): (Vec<Digest>, Vec<Digest>) =
-            (lost.keys().cloned().collect(), Vec::new());
+            (lost.keys().chain(untagged).cloned().collect(), Vec::new());
         loop {
             let before = going.len();
             for digest in std::mem::take(&mut wanted) {
