@@ -37,7 +37,8 @@ pub trait Reclaim: Send + Sync + 'static {
     async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError>;
 
     /// Removes tags that rules let go, each manifest whose last tag that was and that is part of no index, and those that
-    /// have had no tag for as long as a rule says. A bounded step of a walk over all repositories: it begins without a cursor, and goes on from the answered one.
+    /// have had no tag for as long as a rule says. A bounded step of a walk over all repositories: it begins without a
+    /// cursor, and goes on from the answered one.
     ///
     /// # Errors
     /// As `unlink`.
