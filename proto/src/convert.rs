@@ -9,6 +9,7 @@ use tonic::Status;
 use crate::auth::Subject;
 
 mod accounts;
+mod audit;
 mod auth;
 mod blob;
 mod credentials;

@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 
+use oci::CredentialId;
 use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccountError, Accounts};
+pub use audit::AuditLog;
 pub use credentials::Credentials;
 pub use organizations::Organizations;
 pub use reclaim::{Reclaim, ReclaimError};
@@ -18,6 +20,7 @@ pub use users::Users;
 use crate::auth::Subject;
 
 pub mod accounts;
+pub mod audit;
 pub mod credentials;
 pub mod organizations;
 pub mod reclaim;
@@ -36,12 +39,19 @@ pub struct Actor {
     pub via: Via,
     /// From where, if known.
     pub address: Option<IpAddr>,
+    /// By which access token, robot's secret or session; none: a password, or none is known.
+    pub credential: Option<CredentialId>,
 }
 
 impl Actor {
-    /// A service on its own account, or an operator.
+    /// A service on its own account.
     pub const fn service() -> Self {
-        Self { subject: Subject::Anonymous, via: Via::Service, address: None }
+        Self { subject: Subject::Anonymous, via: Via::Service, address: None, credential: None }
+    }
+
+    /// Whoever runs the hub, who needs no account.
+    pub const fn operator() -> Self {
+        Self { subject: Subject::Anonymous, via: Via::Operator, address: None, credential: None }
     }
 }
 
@@ -55,6 +65,10 @@ pub enum Via {
     Ui,
     /// A service on its own account.
     Service,
+    /// The management API.
+    Api,
+    /// The commands of whoever runs the hub.
+    Operator,
 }
 
 /// Whether an account may be used.

@@ -13,7 +13,7 @@ pub use client::IdentitiesClient;
 
 use super::{Credentials, Subject};
 use crate::metadata::{
-    Actor,
+    Actor, Via,
     accounts::Role,
     credentials::{Credential, Limits, Revocation},
 };
@@ -76,6 +76,8 @@ pub struct Asker {
     pub credentials: Option<Credentials>,
     /// From where.
     pub address: Option<IpAddr>,
+    /// Through which door.
+    pub via: Via,
 }
 
 /// What somebody wants to do.
@@ -83,7 +85,7 @@ pub struct Asker {
 pub enum Deed {
     /// Whatever anybody may who has signed in: to see themselves, and whose members they are.
     SignedIn,
-    /// To see and change all users, and the hub.
+    /// To see and change all users, and the hub, and to see what was done in it.
     ManageHub,
     /// To see and change what is a user's own: profile, access tokens, sessions.
     ManageAccount(AccountName),
@@ -91,8 +93,10 @@ pub enum Deed {
     CreateOrganization,
     /// To see who belongs to a namespace.
     SeeNamespace(Namespace),
-    /// To make repositories in a namespace, to change it, its members, teams and robots.
+    /// To make repositories in a namespace, to change it, its members, teams and robots, to see what was done in it.
     ManageNamespace(Namespace),
+    /// To take a user out of an organization: whoever manages it may, and the user.
+    RemoveMember(Namespace, AccountName),
     /// To see and pull a repository.
     ReadRepository(RepositoryName),
     /// To push to a repository, or to change its description.

@@ -40,7 +40,7 @@ impl Wire for WantedHistory {
 
 /// When a history begins or ends. The last millisecond that can be written is none that can be read: beyond all
 /// that has happened, one end of time is like another.
-fn bound(milliseconds: i64) -> Timestamp {
+pub(super) fn bound(milliseconds: i64) -> Timestamp {
     let end = if milliseconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(milliseconds).unwrap_or(end)
 }

@@ -9,7 +9,7 @@ use crate::{
         Credentials,
         identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
     },
-    metadata::accounts::Role,
+    metadata::{Via, accounts::Role},
     wire::{self, DeedKind},
 };
 
@@ -20,13 +20,17 @@ impl Wire for Asker {
         wire::Asker {
             credentials: self.credentials.as_ref().map(Credentials::to_message),
             address: printed(self.address.as_ref()),
+            via: self.via.to_message(),
         }
     }
 
     fn from_message(message: wire::Asker) -> Result<Self, BadField> {
+        // Askers of before there were two doors.
+        let unsaid = message.via == i32::from(wire::Via::Unspecified);
         Ok(Self {
             credentials: message.credentials.map(Credentials::from_message).transpose()?,
             address: address(message.address.as_deref())?,
+            via: if unsaid { Via::Ui } else { Via::from_message(message.via)? },
         })
     }
 }
@@ -35,6 +39,10 @@ impl Wire for Deed {
     type Message = wire::Deed;
 
     fn to_message(&self) -> wire::Deed {
+        let user = match self {
+            Self::RemoveMember(_, user) => user.to_string(),
+            _ => String::new(),
+        };
         let (kind, on) = match self {
             Self::SignedIn => (DeedKind::SignedIn, String::new()),
             Self::ManageHub => (DeedKind::ManageHub, String::new()),
@@ -42,16 +50,17 @@ impl Wire for Deed {
             Self::CreateOrganization => (DeedKind::CreateOrganization, String::new()),
             Self::SeeNamespace(name) => (DeedKind::SeeNamespace, name.to_string()),
             Self::ManageNamespace(name) => (DeedKind::ManageNamespace, name.to_string()),
+            Self::RemoveMember(name, _) => (DeedKind::RemoveMember, name.to_string()),
             Self::ReadRepository(name) => (DeedKind::ReadRepository, name.to_string()),
             Self::WriteRepository(name) => (DeedKind::WriteRepository, name.to_string()),
             Self::DeleteFromRepository(name) => (DeedKind::DeleteFromRepository, name.to_string()),
             Self::ManageRepository(name) => (DeedKind::ManageRepository, name.to_string()),
         };
-        wire::Deed { kind: kind.into(), on }
+        wire::Deed { kind: kind.into(), on, user }
     }
 
     fn from_message(message: wire::Deed) -> Result<Self, BadField> {
-        let wire::Deed { kind, on } = message;
+        let wire::Deed { kind, on, user } = message;
         let unknown = || BadField::unreadable("kind", format_args!("no value has number {kind}"));
         Ok(match DeedKind::try_from(kind).map_err(|_| unknown())? {
             DeedKind::Unspecified => return Err(unknown()),
@@ -61,6 +70,7 @@ impl Wire for Deed {
             DeedKind::CreateOrganization => Self::CreateOrganization,
             DeedKind::SeeNamespace => Self::SeeNamespace(parsed("on", &on)?),
             DeedKind::ManageNamespace => Self::ManageNamespace(parsed("on", &on)?),
+            DeedKind::RemoveMember => Self::RemoveMember(parsed("on", &on)?, parsed("user", &user)?),
             DeedKind::ReadRepository => Self::ReadRepository(parsed("on", &on)?),
             DeedKind::WriteRepository => Self::WriteRepository(parsed("on", &on)?),
             DeedKind::DeleteFromRepository => Self::DeleteFromRepository(parsed("on", &on)?),

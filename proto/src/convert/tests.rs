@@ -66,7 +66,8 @@ fn moment() -> Timestamp {
 }
 
 fn actor() -> Actor {
-    Actor { subject: Subject::User(parse("alice")), via: Via::Ui, address: Some(parse("2001:db8::1")) }
+    let (address, credential) = (Some(parse("2001:db8::1")), Some(parse(GENERATION)));
+    Actor { subject: Subject::User(parse("alice")), via: Via::Api, address, credential }
 }
 
 fn session() -> UploadSession {
@@ -154,7 +155,7 @@ fn what_the_auth_contract_says_reads_back() {
 #[test]
 fn what_the_upload_contract_says_reads_back() {
     reads_back(&actor());
-    reads_back(&Actor { subject: Subject::Anonymous, via: Via::Service, address: None });
+    reads_back(&Actor { subject: Subject::Anonymous, via: Via::Service, address: None, credential: None });
     reads_back(&session());
     reads_back(&Mounted::Linked);
     reads_back(&Mounted::Started(session()));

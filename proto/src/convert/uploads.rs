@@ -15,7 +15,7 @@ use crate::{
     wire,
 };
 
-enumeration!(Via, wire::Via, "via", [Registry, Ui, Service]);
+enumeration!(Via, wire::Via, "via", [Registry, Ui, Service, Api, Operator]);
 enumeration!(Standing, wire::Standing, "standing", [Active, Disabled]);
 
 impl Wire for Actor {
@@ -26,6 +26,7 @@ impl Wire for Actor {
             subject: self.subject.to_string(),
             via: self.via.to_message(),
             address: printed(self.address.as_ref()),
+            credential: printed(self.credential.as_ref()),
         }
     }
 
@@ -34,8 +35,14 @@ impl Wire for Actor {
             subject: subject("subject", &message.subject)?,
             via: Via::from_message(message.via)?,
             address: address(message.address.as_deref())?,
+            credential: parsed_option("credential", message.credential.as_deref())?,
         })
     }
+}
+
+/// Who acts; callers of before there was an audit log did not say it.
+pub(crate) fn actor_of(message: Option<wire::Actor>) -> Result<Actor, BadField> {
+    message.map_or_else(|| Ok(Actor::service()), Actor::from_message)
 }
 
 impl Wire for UploadAddress {

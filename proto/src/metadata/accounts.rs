@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use client::AccountsClient;
 
 use super::{
-    Standing, Visibility,
+    Actor, Standing, Visibility,
     credentials::{Credential, SecretHash},
     organizations::{Level, MemberRole},
 };
@@ -30,7 +30,7 @@ pub trait Accounts: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NameTaken`; `NameReserved`; `Unavailable`.
-    async fn create_account(&self, account: &Account) -> Result<(), AccountError>;
+    async fn create_account(&self, account: &Account, actor: &Actor) -> Result<(), AccountError>;
 
     /// All that a decision about a token needs, in one call.
     ///
@@ -100,7 +100,8 @@ pub enum FactsOf {
 /// What it is decided by.
 #[derive(Debug, Clone)]
 pub struct AccessFacts {
-    /// The user who asks, or for whom the credential stands; none if there is no such account.
+    /// The user who asks, or for whom the credential stands, or in whose namespace the robot is; none if there is no such
+    /// account.
     pub account: Option<Account>,
     /// The credential, if it was asked for one and that is kept. It may have expired.
     pub credential: Option<Credential>,

@@ -12,7 +12,7 @@ pub use set::{
     Selection, Untagged,
 };
 
-use super::{More, RepositoryError};
+use super::{Actor, More, RepositoryError};
 
 pub mod client;
 pub mod server;
@@ -35,7 +35,12 @@ pub trait Rules: Send + Sync + 'static {
     ///
     /// # Errors
     /// As `rules`; `Conflict`.
-    async fn put_rules(&self, of: &RulesOf, rules: Option<&RuleSet>) -> Result<(), RepositoryError>;
+    async fn put_rules(
+        &self,
+        of: &RulesOf,
+        rules: Option<&RuleSet>,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError>;
 
     /// What rules would let go in a repository now: those in force, or others to try. Nothing is changed.
     ///

@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
-use proto::metadata::{Accounts, Credentials, Organizations, Reclaim, Repositories, Rules, Users};
+use proto::metadata::{Accounts, AuditLog, Credentials, Organizations, Reclaim, Repositories, Rules, Users};
 use service_kit::{
     clock::{self, Clock},
     process::Process,
@@ -40,6 +40,8 @@ pub struct Hub {
     pub organizations: Arc<dyn Organizations>,
     /// For operators.
     pub credentials: Arc<dyn Credentials>,
+    /// For operators.
+    pub audit: Arc<dyn AuditLog>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -113,6 +115,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         users: metadata.clone(),
         organizations: metadata.clone(),
         credentials: metadata.clone(),
+        audit: metadata.clone(),
         blobs,
     };
     let pages = ui::Services { auth: Arc::new(auth.clone()), repositories: metadata.clone() };
@@ -132,6 +135,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         users: metadata.clone(),
         organizations: metadata.clone(),
         credentials: metadata.clone(),
+        audit: metadata.clone(),
         repositories: metadata,
     })
 }
@@ -145,6 +149,7 @@ async fn found_metadata(
     let config = metadata::config::Config {
         new_repositories: settings.new_repositories,
         reclaim: settings.reclaim,
+        audit: settings.audit,
         ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
     };
     let keyspace = Arc::new(Embedded::open(&config.engine())?);

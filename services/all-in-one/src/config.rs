@@ -29,6 +29,8 @@ pub struct Settings {
     pub reclaim: metadata::config::ReclaimConfig,
     /// How it is deleted, and how what is kept is verified.
     pub sweep: blob::sweep::SweepConfig,
+    /// How much of the audit log is kept.
+    pub audit: metadata::config::AuditConfig,
     /// How the registry presents itself.
     pub registry: registry_api::config::Config,
     /// The pages.
@@ -55,6 +57,7 @@ impl Default for Settings {
             new_repositories: Visibility::Private,
             reserve_bytes: blob::config::default_reserve(),
             reclaim: metadata::config::ReclaimConfig::default(),
+            audit: metadata::config::AuditConfig::default(),
             sweep: blob::sweep::SweepConfig::default(),
             registry: registry_api::config::Config::default(),
             ui: ui::config::Config::default(),

@@ -13,6 +13,7 @@ use proto::{
     metadata::{
         AccountError, ReclaimError, RepositoryError,
         accounts::{self, AccountsClient},
+        audit::AuditLogClient,
         credentials::{self, CredentialsClient},
         organizations::{self as orgs, OrganizationsClient},
         reclaim::{self, ReclaimClient},
@@ -34,6 +35,7 @@ use crate::{
     secrets::{Secrets, SecretsError},
 };
 
+mod audit;
 mod organizations;
 mod reclaiming;
 mod restore;
@@ -71,6 +73,8 @@ pub enum Command {
     /// Makes, lists and revokes access tokens and robots.
     #[command(subcommand)]
     Token(tokens::Command),
+    /// Says who did what, when and from where, the newest first.
+    Audit(audit::Audit),
 }
 
 /// Which hub is asked.
@@ -147,6 +151,7 @@ struct Operator {
     users: UsersClient,
     organizations: OrganizationsClient,
     credentials: CredentialsClient,
+    audit: AuditLogClient,
 }
 
 impl Command {
@@ -163,6 +168,7 @@ impl Command {
             Self::User(user) => user.run(&Operator::of(user.which())?, out).await,
             Self::Org(org) => org.run(&Operator::of(org.which())?, out).await,
             Self::Token(token) => token.run(&Operator::of(token.which())?, out).await,
+            Self::Audit(audit) => audit.run(&Operator::of(&audit.which)?, out).await,
         }
     }
 }
@@ -186,6 +192,7 @@ impl Operator {
             users: UsersClient::new(channel.clone(), DEADLINE),
             organizations: OrganizationsClient::new(channel.clone(), DEADLINE),
             credentials: CredentialsClient::new(channel.clone(), DEADLINE),
+            audit: AuditLogClient::new(channel.clone(), DEADLINE),
             reclaim: ReclaimClient::new(channel, DEADLINE),
         })
     }
@@ -226,6 +233,7 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     let routes = accounts_of_users::server::add_to(routes, hub.users.clone());
     let routes = orgs::server::add_to(routes, hub.organizations.clone());
     let routes = credentials::server::add_to(routes, hub.credentials.clone());
+    let routes = proto::metadata::audit::server::add_to(routes, hub.audit.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

@@ -3,7 +3,7 @@
 
 use oci::AccountName;
 use proto::metadata::{
-    AccountError, Accounts, Standing,
+    AccountError, Accounts, Actor, Standing,
     accounts::{AccessQuestion, Account, FactsOf, Role},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -109,7 +109,7 @@ impl NewAdministrator {
     /// # Errors
     /// `Metadata`.
     pub async fn create(self, accounts: &dyn Accounts) -> Result<Created, AdministratorError> {
-        match accounts.create_account(&self.account).await {
+        match accounts.create_account(&self.account, &Actor::service()).await {
             Ok(()) => Ok(Created::Here),
             Err(AccountError::NameTaken { .. }) => Ok(Created::Elsewhere),
             Err(error) => Err(error.into()),

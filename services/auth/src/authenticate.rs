@@ -175,6 +175,8 @@ fn stands_for(
         }
         Holder::Session(name) => (user(holder(account, name)?, Through::Session(id)), name.as_str()),
         Holder::Robot(name) => {
+            // Of a user who is not let in any more, nor is a robot.
+            account.is_none_or(|account| account.standing == Standing::Active).then_some(())?;
             let limits = credential.limits.clone();
             (Principal::Robot { name: name.clone(), limits, credential: id }, name.as_str())
         }

@@ -7,7 +7,7 @@ use proto::{
         Identities, IdentityError,
         identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
     },
-    metadata::{AccountError, Actor, Via, credentials::Revocation},
+    metadata::{AccountError, Actor, credentials::Revocation},
 };
 
 use crate::{
@@ -74,7 +74,7 @@ fn about(deed: &Deed) -> About {
         Deed::SignedIn | Deed::ManageHub | Deed::ManageAccount(_) | Deed::CreateOrganization => {
             About::default()
         }
-        Deed::SeeNamespace(name) | Deed::ManageNamespace(name) => {
+        Deed::SeeNamespace(name) | Deed::ManageNamespace(name) | Deed::RemoveMember(name, _) => {
             About { repositories: Vec::new(), namespaces: vec![name.clone()] }
         }
         Deed::ReadRepository(name)
@@ -94,9 +94,9 @@ fn permit(login: &Authenticated, asker: &Asker) -> Permit {
     }
 }
 
-// The pages and the management API are one door: both serve people, and only they ask here.
 fn actor(principal: &Principal, asker: &Asker) -> Actor {
-    Actor { subject: principal.subject(), via: Via::Ui, address: asker.address }
+    let (subject, credential) = (principal.subject(), principal.credential().cloned());
+    Actor { subject, via: asker.via, address: asker.address, credential }
 }
 
 /// What metadata refused, as far as whoever asked can do something about it.

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use oci::AccountName;
 use proto::metadata::{
-    AccountError, Accounts, Standing,
+    AccountError, Accounts, Actor, Standing, Visibility,
     accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+    audit::Action,
     organizations::{Level, MemberRole},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     Outcome, Service,
     administrators::{is_administrator, listed_administrator},
+    audit::Audit,
     failure::{damaged, parsed},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation, Record},
@@ -22,7 +24,7 @@ use crate::{
 
 #[async_trait]
 impl Accounts for Service {
-    async fn create_account(&self, account: &Account) -> Result<(), AccountError> {
+    async fn create_account(&self, account: &Account, actor: &Actor) -> Result<(), AccountError> {
         if account.name.namespace().is_reserved() {
             return Err(AccountError::NameReserved { name: account.name.namespace() });
         }
@@ -34,7 +36,9 @@ impl Accounts for Service {
             Some(Owner::Organization) => return Err(taken()),
         };
 
-        match self.commit(step!("create_account"), self.creation(account, claimed)).await? {
+        let audit = Audit::of_user(Action::UserCreate, &account.name).to(account.role.word());
+        let commit = self.creation(account, claimed).beginning_with(self.audited(actor, &audit).await?);
+        match self.commit(step!("create_account"), commit).await? {
             Outcome::Committed => Ok(()),
             Outcome::Conflicted => Err(taken()),
         }
@@ -140,6 +144,17 @@ impl Word for Level {
             Self::Read => "read",
             Self::Write => "write",
             Self::Admin => "admin",
+        }
+    }
+}
+
+impl Word for Visibility {
+    const ALL: &'static [Self] = &[Self::Public, Self::Private];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
         }
     }
 }

@@ -12,8 +12,10 @@ use service_kit::config::{
 
 use crate::keyspace::embedded::Options;
 
+pub use audit::{AuditConfig, AuditOutOfBounds};
 pub use reclaim::{OutOfBounds, ReclaimConfig};
 
+mod audit;
 mod reclaim;
 
 const GRANT_SECRET: &str = "grant_secret";
@@ -53,6 +55,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// When what is not needed any more goes.
     pub reclaim: ReclaimConfig,
+    /// How much of the audit log is kept.
+    pub audit: AuditConfig,
 }
 
 impl Config {
@@ -65,6 +69,7 @@ impl Config {
             new_repositories: default_visibility(),
             lifetimes: Lifetimes::default(),
             reclaim: ReclaimConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 
@@ -128,6 +133,8 @@ struct Given {
     session_lifetime: Duration,
     #[serde(default)]
     reclaim: ReclaimConfig,
+    #[serde(default)]
+    audit: AuditConfig,
 }
 
 impl TryFrom<Given> for Config {
@@ -163,6 +170,7 @@ impl TryFrom<Given> for Config {
             new_repositories: given.new_repositories,
             lifetimes,
             reclaim: given.reclaim,
+            audit: given.audit,
         })
     }
 }

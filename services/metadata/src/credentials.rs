@@ -15,9 +15,11 @@ use proto::metadata::{
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::Audit,
     failure::next,
     keys::field,
     keyspace::{Commit, Condition, Error, Key, Mutation},
+    namespaces::Owner,
     secrets::{Entry, List, unused_hash},
     sessions::millisecond,
     step,
@@ -31,7 +33,7 @@ const USED_EVERY_SECONDS: i64 = 60;
 
 #[async_trait]
 impl Credentials for Service {
-    async fn put_credential(&self, new: &NewCredential, _: &Actor) -> Result<(), AccountError> {
+    async fn put_credential(&self, new: &NewCredential, actor: &Actor) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
             let list = self.list_of(&new.holder.owner()).await?;
             if list.entries.iter().any(|entry| entry.credential.is_some() && entry.id == new.id) {
@@ -39,7 +41,8 @@ impl Credentials for Service {
                 return Ok(());
             }
 
-            let commit = self.keeping(&list, new)?;
+            let audited = self.audited(actor, &Audit::made(list.kind, new)).await?;
+            let commit = self.keeping(&list, new)?.beginning_with(audited);
             if self.commit(step!("put_credential"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -60,14 +63,16 @@ impl Credentials for Service {
         &self,
         owner: &CredentialOwner,
         id: &CredentialId,
-        _: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
             let entry = self.entry_of(owner, id).await?;
             let entry = entry.ok_or_else(|| AccountError::CredentialUnknown { id: id.clone() })?;
             let telling = self.telling(&[Revoked::Credential(id.clone())]).await?;
 
+            let audited = self.audited(actor, &self.revoked_one(owner, &entry).await?).await?;
             let commit = Commit::synced().when(entry.unchanged()).telling(telling).then_all(entry.removed());
+            let commit = commit.beginning_with(audited);
             if self.commit(step!("revoke_credential"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -108,6 +113,21 @@ impl Service {
             .when(unused_hash(&new.hash))
             .then_all(over.into_iter().flat_map(Entry::removed))
             .then_all(list.added(new, now)?))
+    }
+
+    /// What the audit log says of a credential that is revoked. Of one that a crash has left without a record it is not
+    /// known whether it was a session.
+    async fn revoked_one(&self, owner: &CredentialOwner, entry: &Entry) -> Result<Audit, Error> {
+        let kept = self.kept_credential(entry.secret()).await?;
+        let (kind, holder) = match owner {
+            CredentialOwner::User(name) => (Owner::User, Holder::User(name.clone())),
+            CredentialOwner::Robots(namespace) => {
+                let kind = self.claimed(namespace).await?.unwrap_or(Owner::Organization);
+                (kind, Holder::Robot(entry.robot(namespace)?))
+            }
+        };
+        let (holder, label) = kept.map_or((holder, String::new()), |kept| (kept.holder, kept.label));
+        Ok(Audit::revoked(kind, &holder, &entry.id).label(&label))
     }
 
     /// Notes the last uses of at most [`USES_AT_ONCE`] credentials. If others write them again and again, theirs

@@ -2,10 +2,11 @@
 //! its manifest. A manifest goes to the trash; what it needs is let go when it leaves that.
 
 use oci::{Digest, Reference, RepositoryName, Tag};
-use proto::metadata::{Actor, RepositoryError, repositories::Expected};
+use proto::metadata::{Actor, RepositoryError, audit::Action, repositories::Expected};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::{Audit, By},
     events::{Event, Kind},
     failure::parsed_member,
     keys::{self, RepositoryId, field},
@@ -41,9 +42,8 @@ impl Service {
             if let Some(refused) = refused.filter(|_| here) {
                 return Err(refused);
             }
-            if here
-                && self.remove_tags(repository, place, (&tags, &rules), actor).await? == Outcome::Committed
-            {
+            let by = By { actor, said: Some(audit_of_tag(place, repository, &tags)) };
+            if here && self.remove_tags(repository, place, (&tags, &rules), by).await? == Outcome::Committed {
                 return Ok(());
             }
             self.forget(repository);
@@ -95,9 +95,11 @@ impl Service {
         if let Some(refused) = self.immutable_of(place.id, digest, &rules).await? {
             return Err(refused);
         }
+        let said = Audit::of_repository(Action::ManifestDelete, place.owner, repository).digest(digest);
+        let by = By { actor, said: Some(said) };
         // More than fit into one commit go first; the last commit removes the rest together with the manifest.
         if let Some(some) = tags.get(..TAGS_AT_ONCE).filter(|some| some.len() < tags.len()) {
-            let outcome = self.remove_tags(repository, place, (some, &rules), actor).await?;
+            let outcome = self.remove_tags(repository, place, (some, &rules), by).await?;
             return Ok(if outcome == Outcome::Committed {
                 Progress::SomeTagsRemoved
             } else {
@@ -105,7 +107,7 @@ impl Service {
             });
         }
 
-        Ok(match self.throw_away((repository, place), (digest, &found), (&tags, &rules), actor).await? {
+        Ok(match self.throw_away((repository, place), (digest, &found), (&tags, &rules), by).await? {
             Outcome::Committed => Progress::Done,
             Outcome::Conflicted => Progress::LookAgain,
         })
@@ -142,13 +144,14 @@ impl Service {
         (repository, place): (&RepositoryName, Placement),
         (digest, found): (&Digest, &Deletable),
         (tags, rules): (&[TagBefore], &RulesBefore),
-        actor: &Actor,
+        by: By<'_>,
     ) -> Result<Outcome, Error> {
-        let told = self.told(place.id, found.rev, actor, &events(Some(digest), tags)).await?;
+        let told = self.told(place.id, found.rev, by.actor, &events(Some(digest), tags)).await?;
         let target = Target::Existing(place);
         let Deletable { record, parents, also, .. } = found;
         let removal = Removal { repository, target, digest, record, tags, parents, rules };
         let commit = self.removing(&removal, told)?.when_all(also.iter().cloned());
+        let commit = commit.beginning_with(self.audited_by(&by).await?);
         self.commit(step!("delete_manifest"), commit).await
     }
 
@@ -194,16 +197,17 @@ impl Service {
         repository: &RepositoryName,
         place: Placement,
         (tags, rules): (&[TagBefore], &RulesBefore),
-        actor: &Actor,
+        by: By<'_>,
     ) -> Result<Outcome, Error> {
         let (target, now) = (Target::Existing(place), self.now());
         // Rev only tells when to drop old events, so that it need not be read for a tag.
-        let told = self.told(place.id, 1, actor, &events(None, tags)).await?;
+        let told = self.told(place.id, 1, by.actor, &events(None, tags)).await?;
 
         let mut commit = Commit::synced()
             .when_all(target.conditions(repository))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
             .when_all(rules.unchanged())
+            .then_all(self.audited_by(&by).await?)
             .then_all(told)
             .then_all(untagged::left(place.id, tags, None, now));
         for tag in tags {
@@ -365,6 +369,15 @@ fn events<'a>(manifest: Option<&'a Digest>, tags: &'a [TagBefore]) -> Vec<Event<
         Some(Event { kind: Kind::TagDeleted, tag, digest, previous: None })
     });
     removed.chain(deleted).collect()
+}
+
+/// Of the one tag that is deleted alone.
+fn audit_of_tag(place: Placement, repository: &RepositoryName, tags: &[TagBefore]) -> Audit {
+    let audit = Audit::of_repository(Action::TagDelete, place.owner, repository);
+    tags.iter().fold(audit, |audit, before| {
+        let audit = audit.tag(before.tag());
+        before.digest.iter().fold(audit, Audit::digest)
+    })
 }
 
 fn unknown(repository: &RepositoryName, reference: Reference) -> RepositoryError {

@@ -41,7 +41,8 @@ impl Service {
         let user = user_of(&question.asker, credential.as_ref()).cloned();
 
         let surroundings = self.surroundings(question, user.as_ref());
-        let (account, found) = try_join(self.account_of(user.as_ref()), surroundings).await?;
+        let behind = behind(&question.asker, credential.as_ref());
+        let (account, found) = try_join(self.account_of(behind.as_ref()), surroundings).await?;
         let levels = match &user {
             Some(user) => self.levels(user, &question.repositories, &found).await?,
             None => vec![None; question.repositories.len()],
@@ -144,6 +145,14 @@ impl Surroundings {
             repositories: repositories.collect(),
             namespaces: question.namespaces.iter().cloned().map(namespace).collect(),
         }
+    }
+}
+
+/// The user without whom there are no rights: the one whom the facts are about, or in whose namespace a robot is.
+fn behind(asker: &FactsOf, credential: Option<&Credential>) -> Option<AccountName> {
+    match credential.map(|credential| &credential.holder) {
+        Some(Holder::Robot(name)) => name.namespace().as_str().parse().ok(),
+        _ => user_of(asker, credential).cloned(),
     }
 }
 

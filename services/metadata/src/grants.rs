@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use oci::{RepositoryName, TeamName};
 use proto::metadata::{
-    AccountError,
+    AccountError, Actor,
+    audit::Action,
     organizations::{Grantee, Level, MAX_GRANTS},
 };
 
 use crate::{
     ATTEMPTS, Outcome, Service,
     accounts::Word as _,
+    audit::Audit,
     failure::parsed_member,
     keys::{self, TeamId, field},
     keyspace::{Commit, Condition, Direction, Error, Field, Key, MemberRange, Mutation, Record},
@@ -139,6 +141,7 @@ impl Service {
         repository: &RepositoryName,
         grantee: &Grantee,
         level: Option<Level>,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
             let kept = self.granted(repository).await?;
@@ -154,6 +157,8 @@ impl Service {
 
             let lost = if before > level { self.lost(grantee, &held).await? } else { Lost::default() };
             let commit = kept.changed(repository, (held, level), &lost).then_all(kept.mended(&live));
+            let audit = audit(kept.place, repository, grantee, level);
+            let commit = commit.beginning_with(self.audited(actor, &audit).await?);
             if self.write_grant(commit, lost).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -216,5 +221,13 @@ impl Service {
 
         let told = self.users_revoked(&key, &users).await?;
         Ok(Lost { conditions: Condition::only(&key, all, &users), told, crowd: None })
+    }
+}
+
+fn audit(place: Placement, name: &RepositoryName, grantee: &Grantee, level: Option<Level>) -> Audit {
+    let of = |action| Audit::of_repository(action, place.owner, name).grantee(grantee);
+    match level {
+        Some(level) => of(Action::GrantPut).to(level.word()),
+        None => of(Action::GrantRemove),
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     placement::Placement,
 };
 
+mod audit;
 mod cut;
 mod organizations;
 mod races;

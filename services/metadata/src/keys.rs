@@ -20,6 +20,8 @@
 //   @user:secrets            hash   credential id → SHA-256 of its secret (hex); Rev counts those that were added
 //   @user:robots             hash   what a robot is called → "id SHA-256"; Rev
 //   #organization:robots            the same
+//   @user:audit, #org:audit  set    ULID NUL JSON of what was done in the namespace; ^audit: in the hub
+//   @user:audit:marks        set    ULID of about each 64th of these; #org:audit:marks, ^audit:marks: the same
 //   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used,
 //                                   Id (last: the credential exists)
 //   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
@@ -49,8 +51,6 @@
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
 //   ^idle                    set    ULID NUL digest: content that may have lost its last reference or hold
-//   ^revoked                 set    ULID NUL JSON: what is not believed any more that was signed before
-//   ^secret:<SHA-256>        hash   Holder (JSON), Label, Limits (JSON), Created, Expires, Used, Id (last)
 //   ^sweeper                 hash   Holder, Until: who reclaims
 //   ^dirty                   set    repository id
 //   ^keys                    hash   key id → "created public sealed"
@@ -79,9 +79,11 @@ use crate::{
     namespaces::Owner,
 };
 
+mod audit;
 pub(crate) mod field;
 mod organizations;
 
+pub(crate) use audit::{Log, PLACE_LENGTH, audit, audit_marks, happened_from};
 pub(crate) use organizations::{
     TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,
     of_organization, owners, roles, team, team_members, team_of, teams, user_teams,
@@ -351,13 +353,10 @@ pub(crate) fn happened(
     before: Option<Timestamp>,
     event: Option<&EventId>,
 ) -> MemberRange {
-    let from = since.map(|since| first_of(since.as_millisecond().saturating_add(1)));
-    let from = from.map_or(MemberRange::all(), MemberRange::starting_at);
-    let to = [before.map(|before| first_of(before.as_millisecond())), event.map(EventId::to_string)];
-    match to.into_iter().flatten().min() {
-        Some(to) => from.before(to),
-        None => from,
-    }
+    let next = |since: Timestamp| {
+        since.as_millisecond().checked_add(1).and_then(|at| Timestamp::from_millisecond(at).ok())
+    };
+    happened_from(since.map(|since| next(since).unwrap_or(Timestamp::MAX)), before, event)
 }
 
 /// The members of an ordered set by ULID behind `event`.

@@ -13,7 +13,7 @@ use service_kit::{
 };
 
 use crate::{
-    config::{Config, Lifetimes, ReclaimConfig},
+    config::{AuditConfig, Config, Lifetimes, ReclaimConfig},
     keyspace::{Commit, CommitError, Error, Keyspace},
     placement::Placement,
 };
@@ -24,6 +24,7 @@ pub mod schema;
 
 mod accounts;
 mod administrators;
+mod audit;
 mod blobs;
 mod catalog;
 mod content;
@@ -83,6 +84,7 @@ struct Parts {
     new_repositories: Visibility,
     lifetimes: Lifetimes,
     reclaim: ReclaimConfig,
+    audit: AuditConfig,
     placements: Cache<RepositoryName, Placement>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -112,6 +114,7 @@ impl Service {
             new_repositories: config.new_repositories,
             lifetimes: config.lifetimes,
             reclaim: config.reclaim,
+            audit: config.audit,
             placements: Cache::new(REMEMBERED_NAMES),
             ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use oci::Locator;
 use proto::metadata::{
-    UploadError,
+    Actor, UploadError,
     uploads::{Link, UploadAddress},
 };
 
@@ -22,11 +22,11 @@ use crate::{
 
 impl Service {
     /// Links the content of a session and ends the session.
-    pub(crate) async fn link_content(&self, link: &Link) -> Result<(), UploadError> {
+    pub(crate) async fn link_content(&self, link: &Link, actor: &Actor) -> Result<(), UploadError> {
         let name = &link.address.repository;
         for _ in 0..ATTEMPTS {
             let placement = self.placement(name).await?;
-            match self.try_link(link, placement).await? {
+            match self.try_link(link, placement, actor).await? {
                 Attempt::Done => return Ok(()),
                 Attempt::LookAgain => self.forget(name),
             }
@@ -35,7 +35,12 @@ impl Service {
         Err(UploadError::Conflict { attempted: format!("linking {} to {name}", link.digest).into() })
     }
 
-    async fn try_link(&self, link: &Link, placement: Option<Placement>) -> Result<Attempt, UploadError> {
+    async fn try_link(
+        &self,
+        link: &Link,
+        placement: Option<Placement>,
+        actor: &Actor,
+    ) -> Result<Attempt, UploadError> {
         let Link { address, digest, .. } = link;
         let now = self.now();
         let seen = self.before_link(link, placement.as_ref()).await?;
@@ -64,6 +69,7 @@ impl Service {
             .when(seen.content.unmoved())
             .when_all(target.conditions(&address.repository))
             .when(session_open(address))
+            .then_all(self.founding_audited(&target, &address.repository, actor).await?)
             .then_all(target.founding(&address.repository, now))
             .then_all(choice.moved(link, &seen.content, now));
         let commit = self

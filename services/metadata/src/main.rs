@@ -10,7 +10,7 @@ use metadata::{
     schema::FoundError,
 };
 use proto::metadata::{
-    accounts, credentials, organizations, reclaim, repositories, rules, settings, uploads, users,
+    accounts, audit, credentials, organizations, reclaim, repositories, rules, settings, uploads, users,
 };
 use service_kit::{
     clock, config,
@@ -63,6 +63,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = users::server::add_to(routes, service.clone());
     let routes = credentials::server::add_to(routes, service.clone());
     let routes = organizations::server::add_to(routes, service.clone());
+    let routes = audit::server::add_to(routes, service.clone());
     let routes = settings::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 

@@ -102,7 +102,8 @@ impl Service {
             }
 
             if refused.is_none() {
-                let commit = self.storing(manifest, &target, &before, actor).await?;
+                let audited = self.founding_audited(&target, name, actor).await?;
+                let commit = self.storing(manifest, &target, &before, actor).await?.beginning_with(audited);
                 if self.commit(step!("put_manifest"), commit).await? == Outcome::Committed {
                     return Ok(());
                 }

@@ -5,11 +5,14 @@ use std::{fmt::Display, str::FromStr};
 
 use bytes::Bytes;
 use oci::{AccountName, Namespace};
-use proto::metadata::{AccountError, More, Page, PageRequest, organizations::MemberRole};
+use proto::metadata::{
+    AccountError, Actor, More, Page, PageRequest, audit::Action, organizations::MemberRole,
+};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
     accounts::Word as _,
+    audit::Audit,
     failure::{next, parsed_member},
     keys::{self, field},
     keyspace::{Commit, Condition, Direction, Error, Field, Key, MemberRange, Mutation, RANGE_LIMIT},
@@ -137,7 +140,9 @@ impl Service {
         organization: &Namespace,
         user: &AccountName,
         role: MemberRole,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
+        let audit = Audit::of_organization(Action::MemberPut, organization).user(user).to(role.word());
         for _ in 0..ATTEMPTS {
             let before = self.candidate(organization, user).await?;
             if before.role == Some(role) {
@@ -155,6 +160,7 @@ impl Service {
             } else {
                 commit.then_all(joining(organization, user, role))
             };
+            let commit = commit.beginning_with(self.audited(actor, &audit).await?);
             if self.commit(step!("put_member"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -198,7 +204,9 @@ impl Service {
         &self,
         organization: &Namespace,
         user: &AccountName,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
+        let audit = Audit::of_organization(Action::MemberRemove, organization).user(user);
         for _ in 0..ATTEMPTS {
             let before = self.member(organization, user).await?;
             let mut commit = Commit::synced().when(before.unchanged());
@@ -206,6 +214,7 @@ impl Service {
                 commit = commit.when(self.another_owner(organization, user).await?);
             }
             let commit = self.dismissal(commit, organization, user).await?;
+            let commit = commit.beginning_with(self.audited(actor, &audit).await?);
             if self.commit(step!("remove_member"), commit).await? == Outcome::Committed {
                 return Ok(());
             }

@@ -33,7 +33,9 @@ impl Service {
                 }
                 Seen::Absent => return self.open_session(repository, actor).await.map(Mounted::Started),
                 Seen::Mountable { source, link, content } => {
-                    let commit = self.mounting(mount, &target, &source, link, &content);
+                    let audited = self.founding_audited(&target, repository, actor).await?;
+                    let commit =
+                        self.mounting(mount, &target, &source, link, &content).beginning_with(audited);
                     if self.commit(step!("mount"), commit).await? == Outcome::Committed {
                         return Ok(Mounted::Linked);
                     }

@@ -3,12 +3,13 @@
 use oci::{AccountName, Namespace};
 use proto::{
     auth::Subject,
-    metadata::{Actor, organizations::MemberRole},
+    metadata::{Actor, audit::Action, organizations::MemberRole},
 };
 
 use crate::{
     Outcome, Service,
     administrators::is_administrator,
+    audit::Audit,
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Mutation},
     members::joining,
@@ -71,7 +72,9 @@ impl Service {
         }
 
         let claim = Condition::ValueAbsent(keys::claim(namespace));
-        let commit = self.founding_organization(namespace, Some(name)).when(claim);
+        let audit = Audit::of_organization(Action::OrganizationCreate, namespace).user(name);
+        let audited = self.audited(actor, &audit).await?;
+        let commit = self.founding_organization(namespace, Some(name)).beginning_with(audited).when(claim);
         match self.commit(step!("create_organization"), commit).await? {
             Outcome::Committed => Ok(Some(Owner::Organization)),
             // Somebody else was first, with an organization or an account.

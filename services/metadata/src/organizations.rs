@@ -5,12 +5,14 @@ use async_trait::async_trait;
 use oci::{AccountName, Namespace, RepositoryName, TeamName};
 use proto::metadata::{
     AccountError, Actor, More, Organizations, Page, PageRequest, Standing,
+    audit::Action,
     organizations::{Grantee, Level, MemberRole, Membership, Organization, OrganizationProfile, Team},
 };
 
 use crate::{
     Outcome, Service,
     accounts::Word as _,
+    audit::Audit,
     failure::parsed_member,
     keys::{self, field},
     keyspace::{Commit, Condition, Direction, Error, MemberRange, Mutation},
@@ -27,9 +29,9 @@ impl Organizations for Service {
         &self,
         name: &Namespace,
         owner: &AccountName,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.found_organization(name, owner).await
+        self.found_organization(name, owner, actor).await
     }
 
     async fn organization(&self, name: &Namespace) -> Result<Option<Organization>, AccountError> {
@@ -40,9 +42,9 @@ impl Organizations for Service {
         &self,
         name: &Namespace,
         profile: &OrganizationProfile,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.store_profile(name, profile).await
+        self.store_profile(name, profile, actor).await
     }
 
     async fn organizations(&self, page: &PageRequest<Namespace>) -> Result<Page<Namespace>, AccountError> {
@@ -70,18 +72,18 @@ impl Organizations for Service {
         organization: &Namespace,
         user: &AccountName,
         role: MemberRole,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.place_member(organization, user, role).await
+        self.place_member(organization, user, role, actor).await
     }
 
     async fn remove_member(
         &self,
         organization: &Namespace,
         user: &AccountName,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.dismiss_member(organization, user).await
+        self.dismiss_member(organization, user, actor).await
     }
 
     async fn teams(&self, organization: &Namespace) -> Result<Vec<Team>, AccountError> {
@@ -93,18 +95,18 @@ impl Organizations for Service {
         organization: &Namespace,
         team: &TeamName,
         description: &str,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.store_team(organization, team, description).await
+        self.store_team(organization, team, description, actor).await
     }
 
     async fn remove_team(
         &self,
         organization: &Namespace,
         team: &TeamName,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.dissolve_team(organization, team).await
+        self.dissolve_team(organization, team, actor).await
     }
 
     async fn team_members(
@@ -122,9 +124,9 @@ impl Organizations for Service {
         team: &TeamName,
         user: &AccountName,
         membership: Membership,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.place_in_team(organization, team, user, membership).await
+        self.place_in_team((organization, team), user, membership, actor).await
     }
 
     async fn grants(&self, repository: &RepositoryName) -> Result<Vec<(Grantee, Level)>, AccountError> {
@@ -136,14 +138,19 @@ impl Organizations for Service {
         repository: &RepositoryName,
         grantee: &Grantee,
         level: Option<Level>,
-        _actor: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
-        self.set_grant(repository, grantee, level).await
+        self.set_grant(repository, grantee, level, actor).await
     }
 }
 
 impl Service {
-    async fn found_organization(&self, name: &Namespace, owner: &AccountName) -> Result<(), AccountError> {
+    async fn found_organization(
+        &self,
+        name: &Namespace,
+        owner: &AccountName,
+        actor: &Actor,
+    ) -> Result<(), AccountError> {
         if name.is_reserved() {
             return Err(AccountError::NameReserved { name: name.clone() });
         }
@@ -161,8 +168,10 @@ impl Service {
         };
 
         let active = Standing::Active.word().into();
+        let audit = Audit::of_organization(Action::OrganizationCreate, name).user(owner);
         let commit = self
             .founding_organization(name, Some(owner))
+            .beginning_with(self.audited(actor, &audit).await?)
             .when(claimed)
             .when(Condition::FieldEquals(keys::user(owner), field::STANDING, active));
         let last = commit.conditions.len() - 1;
@@ -194,14 +203,17 @@ impl Service {
         &self,
         name: &Namespace,
         profile: &OrganizationProfile,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
         let key = keys::namespace(Owner::Organization, name);
         let OrganizationProfile { display_name, description, email } = profile.clone();
         let now = self.now().as_millisecond().to_string();
         let set = |field, value: String| Mutation::SetField(key.clone(), field, value.into());
 
+        let audit = Audit::of_organization(Action::OrganizationDescribe, name);
         let commit = Commit::synced()
             .when(Condition::FieldPresent(key.clone(), field::NAME))
+            .then_all(self.audited(actor, &audit).await?)
             .then(set(field::DISPLAY, display_name))
             .then(set(field::DESCRIPTION, description))
             .then(set(field::EMAIL, email))

@@ -3,10 +3,11 @@
 
 use bytes::Bytes;
 use oci::{Digest, Needed, Reference, RepositoryName, Tag};
-use proto::metadata::{Actor, RepositoryError, repositories::Restore};
+use proto::metadata::{Actor, RepositoryError, audit::Action, repositories::Restore};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::Audit,
     content::BlobLink,
     events::{self, Event, Kind},
     failure::parsed_member,
@@ -77,6 +78,8 @@ impl Service {
             }
 
             let commit = self.restoring(repository, place, (digest, tag), &found, actor).await?;
+            let audited = self.audited(actor, &audit(place, repository, digest, tag)).await?;
+            let commit = commit.beginning_with(audited);
             if self.commit(step!("restore"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -234,6 +237,14 @@ fn referrer(
     let artifact_type = record.text(field::ARTIFACT).unwrap_or_default();
 
     Ok(Some(Mutation::AddMember(keys::referrers(id), keys::referrer(&subject, artifact_type, digest))))
+}
+
+fn audit(place: Placement, name: &RepositoryName, digest: &Digest, tag: Option<&Tag>) -> Audit {
+    let of = |action| Audit::of_repository(action, place.owner, name).digest(digest);
+    match tag {
+        Some(tag) => of(Action::TagRestore).tag(tag),
+        None => of(Action::ManifestRestore),
+    }
 }
 
 fn events<'a>(digest: &'a Digest, tags: &'a [TagBefore]) -> Vec<Event<'a>> {

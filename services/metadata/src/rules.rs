@@ -4,15 +4,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use oci::{Digest, RepositoryName};
 use proto::metadata::{
-    RepositoryError, Rules,
+    Actor, RepositoryError, Rules,
+    audit::Action,
     rules::{Immutable, Preview, RuleSet, RulesOf},
 };
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::Audit,
     failure::{damaged, next},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation},
+    namespaces::Owner,
     placement::{Placement, Target},
     step,
     tags::TagBefore,
@@ -21,20 +24,26 @@ use crate::{
 #[async_trait]
 impl Rules for Service {
     async fn rules(&self, of: &RulesOf) -> Result<Option<RuleSet>, RepositoryError> {
-        let (key, _) = self.place_of_rules(of).await?;
+        let (_, key, _) = self.place_of_rules(of).await?;
         let found = self.fields(&[(key.clone(), field::RULES)]).await?.pop().flatten();
 
         Ok(found.map(|found| recorded(&key, &found)).transpose()?)
     }
 
-    async fn put_rules(&self, of: &RulesOf, rules: Option<&RuleSet>) -> Result<(), RepositoryError> {
+    async fn put_rules(
+        &self,
+        of: &RulesOf,
+        rules: Option<&RuleSet>,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let (key, conditions) = self.place_of_rules(of).await?;
+            let (owner, key, conditions) = self.place_of_rules(of).await?;
             let change = match rules {
                 Some(rules) => Mutation::SetField(key, field::RULES, written(rules)?),
                 None => Mutation::RemoveField(key, field::RULES),
             };
-            let commit = Commit::synced().when_all(conditions).then(change);
+            let audited = self.audited(actor, &audit(owner, of, rules)).await?;
+            let commit = Commit::synced().when_all(conditions).then_all(audited).then(change);
             if self.commit(step!("put_rules"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -60,19 +69,20 @@ impl Rules for Service {
 }
 
 impl Service {
-    /// The record with the rules, and what must be so for it to be the right one.
-    async fn place_of_rules(&self, of: &RulesOf) -> Result<(Key, Vec<Condition>), RepositoryError> {
+    /// Whose they are, the record with the rules, and what must be so for it to be the right one.
+    async fn place_of_rules(&self, of: &RulesOf) -> Result<(Owner, Key, Vec<Condition>), RepositoryError> {
         match of {
             RulesOf::Repository(name) => {
                 let place = self.placements(std::slice::from_ref(name)).await?.pop().flatten();
                 let place = place.ok_or_else(|| RepositoryError::NameUnknown { repository: name.clone() })?;
-                Ok((keys::state(place.id), Target::Existing(place).conditions(name)))
+                Ok((place.owner, keys::state(place.id), Target::Existing(place).conditions(name)))
             }
             RulesOf::Namespace(namespace) => {
                 let owner = self.claimed(namespace).await?;
                 let unknown = || RepositoryError::NamespaceUnknown { namespace: namespace.clone() };
-                let key = keys::namespace(owner.ok_or_else(unknown)?, namespace);
-                Ok((key.clone(), vec![Condition::FieldPresent(key, field::NAME)]))
+                let owner = owner.ok_or_else(unknown)?;
+                let key = keys::namespace(owner, namespace);
+                Ok((owner, key.clone(), vec![Condition::FieldPresent(key, field::NAME)]))
             }
         }
     }
@@ -132,6 +142,14 @@ impl RulesBefore {
             let (tag, current, rule) = (before.tag().clone(), current.clone(), rule.clone());
             Some(RepositoryError::TagImmutable { tag, current, rule })
         })
+    }
+}
+
+fn audit(owner: Owner, of: &RulesOf, rules: Option<&RuleSet>) -> Audit {
+    let action = if rules.is_some() { Action::RulesPut } else { Action::RulesRemove };
+    match of {
+        RulesOf::Repository(name) => Audit::of_repository(action, owner, name),
+        RulesOf::Namespace(name) => Audit::of_namespace(action, owner, name),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{CredentialId, RobotName};
+use oci::{CredentialId, Namespace, RobotName};
 use proto::metadata::{
     AccountError,
     credentials::{Credential, CredentialOwner, Holder, NewCredential, SecretHash},
@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct List {
     key: Key,
+    /// What the owner's namespace is.
+    pub(crate) kind: Owner,
     /// The record whose name says that the owner is there.
     owner: Key,
     /// As it was read: whoever adds one must have seen all others.
@@ -80,6 +82,13 @@ impl Entry {
 
     pub(crate) fn is_good(&self, now: Timestamp) -> bool {
         self.credential.as_ref().is_some_and(|credential| credential.is_good(now))
+    }
+
+    /// Which robot it is, in the list of those of `namespace`.
+    pub(crate) fn robot(&self, namespace: &Namespace) -> Result<RobotName, Error> {
+        let label: String = parsed_member(&self.list, self.field.as_bytes())?;
+        let bad = |_| damaged(&self.list, &self.field);
+        RobotName::new(namespace, &label).map_err(bad)
     }
 
     /// Whether it is the robot of that name.
@@ -153,7 +162,7 @@ impl Service {
                 CredentialOwner::Robots(namespace) => namespace.clone(),
             },
         };
-        let (record, key) = self.place_of_list(owner).await?.ok_or_else(unknown)?;
+        let (kind, record, key) = self.place_of_list(owner).await?.ok_or_else(unknown)?;
         // A crash may have left a claim, or a part of a record, alone.
         let _exists =
             self.fields(&[(record.clone(), field::NAME)]).await?.pop().flatten().ok_or_else(unknown)?;
@@ -165,7 +174,7 @@ impl Service {
             let credential = credential(&entry.secret, &record.unwrap_or_default())?;
             entry.credential = credential.filter(|credential| credential.id == entry.id);
         }
-        Ok(List { rev: index.get(field::REV).cloned(), key, owner: record, entries })
+        Ok(List { rev: index.get(field::REV).cloned(), key, kind, owner: record, entries })
     }
 
     /// The entry of a credential in the list of its owner.
@@ -174,25 +183,25 @@ impl Service {
         owner: &CredentialOwner,
         id: &CredentialId,
     ) -> Result<Option<Entry>, Error> {
-        let Some((_, key)) = self.place_of_list(owner).await? else {
+        let Some((_, _, key)) = self.place_of_list(owner).await? else {
             return Ok(None);
         };
         let index = self.keyspace().record(&key).await?.unwrap_or_default();
         Ok(entries(&key, owner, &index)?.into_iter().find(|entry| entry.id == *id))
     }
 
-    /// The record of an owner, and its list; none if nobody has the name.
-    async fn place_of_list(&self, owner: &CredentialOwner) -> Result<Option<(Key, Key)>, Error> {
+    /// What an owner is, its record, and its list; none if nobody has the name.
+    async fn place_of_list(&self, owner: &CredentialOwner) -> Result<Option<(Owner, Key, Key)>, Error> {
         Ok(match owner {
-            CredentialOwner::User(name) => Some((keys::user(name), keys::secrets(name))),
+            CredentialOwner::User(name) => Some((Owner::User, keys::user(name), keys::secrets(name))),
             CredentialOwner::Robots(namespace) => self
                 .claimed(namespace)
                 .await?
-                .map(|owner| (keys::namespace(owner, namespace), keys::robots(owner, namespace))),
+                .map(|owner| (owner, keys::namespace(owner, namespace), keys::robots(owner, namespace))),
         })
     }
 
-    async fn kept_credential(&self, key: &Key) -> Result<Option<Credential>, Error> {
+    pub(crate) async fn kept_credential(&self, key: &Key) -> Result<Option<Credential>, Error> {
         credential(key, &self.keyspace().record(key).await?.unwrap_or_default())
     }
 }

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use oci::RepositoryName;
 use proto::metadata::{
     Actor, RepositoryError, RepositorySettings, Visibility,
+    audit::Action,
     settings::{RepositoryChange, RepositoryDetails},
 };
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    accounts::Word as _,
+    audit::Audit,
     failure::{next, parsed},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Key, Mutation},
@@ -26,7 +29,7 @@ impl RepositorySettings for Service {
         name: &RepositoryName,
         visibility: Visibility,
         description: &str,
-        _: &Actor,
+        actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
             if self.placed(name).await?.is_some() {
@@ -42,6 +45,7 @@ impl RepositorySettings for Service {
             let commit = Commit::synced()
                 .when(Condition::FieldPresent(namespace, field::NAME))
                 .when_all(target.conditions(name))
+                .then_all(self.founding_audited(&target, name, actor).await?)
                 .then(described)
                 .then_all(target.founding(name, self.now()));
             if self.commit(step!("create_repository"), commit).await? == Outcome::Committed {
@@ -68,7 +72,7 @@ impl RepositorySettings for Service {
         &self,
         name: &RepositoryName,
         change: &RepositoryChange,
-        _: &Actor,
+        actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for attempt in 0..ATTEMPTS {
             let place = self.placed(name).await?.ok_or_else(|| unknown(name))?;
@@ -81,7 +85,8 @@ impl RepositorySettings for Service {
             if let Some(visibility) = change.visibility {
                 commit = self.moving(name, place, (visibility, attempt), commit).await?;
             }
-            let outcome = self.commit(step!("change_repository"), commit).await?;
+            let audited = self.all_audited(actor, audits(place, name, change)).await?;
+            let outcome = self.commit(step!("change_repository"), commit.beginning_with(audited)).await?;
             self.forget(name);
             if outcome == Outcome::Committed {
                 return Ok(());
@@ -203,6 +208,15 @@ impl Service {
         moved.push(set(field::ID, place.id.to_string().into()));
         Ok((conditions, moved))
     }
+}
+
+/// What is new of a repository; who could see it already is not.
+fn audits(place: Placement, name: &RepositoryName, change: &RepositoryChange) -> Vec<Audit> {
+    let of = |action| Audit::of_repository(action, place.owner, name);
+    let moved = change.visibility.filter(|to| *to != place.visibility);
+    let moved = moved.map(|to| of(Action::RepositoryVisibility).to(to.word()));
+    let described = change.description.as_ref().map(|_| of(Action::RepositoryDescribe));
+    moved.into_iter().chain(described).collect()
 }
 
 fn unknown(name: &RepositoryName) -> RepositoryError {

@@ -5,11 +5,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proto::{
     auth::{KeyId, VerificationKey},
-    metadata::{AccountError, accounts::SigningKey},
+    metadata::{AccountError, Actor, accounts::SigningKey, audit::Action},
 };
 
 use crate::{
     Service,
+    audit::Audit,
     failure::damaged,
     keys,
     keyspace::{Commit, Condition, Error, Field, Mutation},
@@ -20,8 +21,10 @@ impl Service {
     /// Keeps `key` if it is the first, and answers all that are kept then.
     pub(crate) async fn found_key(&self, key: &SigningKey) -> Result<Vec<SigningKey>, AccountError> {
         let field = keys::named(&key.verification.id.0);
+        let audit = Audit::of_hub(Action::SigningKeyCreate).to(&key.verification.id.0);
         let commit = Commit::synced()
             .when(Condition::RecordAbsent(keys::SIGNING_KEYS))
+            .then_all(self.audited(&Actor::service(), &audit).await?)
             .then(Mutation::SetField(keys::SIGNING_KEYS, field, written(key)));
         // If somebody else was first, theirs is among those that are read.
         let _either_way = self.commit(step!("found_signing_key"), commit).await?;

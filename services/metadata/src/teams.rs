@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use oci::{AccountName, Namespace, TeamName};
 use proto::metadata::{
-    AccountError, Page, PageRequest,
+    AccountError, Actor, Page, PageRequest,
+    audit::Action,
     organizations::{MAX_TEAMS, Membership, Team},
 };
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::Audit,
     failure::{next, parsed, parsed_member},
     keys::{self, TeamId, field},
     keyspace::{Commit, Condition, Direction, Error, Key, MemberRange, Mutation},
@@ -68,7 +70,9 @@ impl Service {
         organization: &Namespace,
         team: &TeamName,
         description: &str,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
+        let audit = Audit::of_organization(Action::TeamPut, organization).team(team);
         for _ in 0..ATTEMPTS {
             self.organization_exists(organization).await?;
             let ids = self.team_ids(organization).await?;
@@ -79,6 +83,7 @@ impl Service {
                 }
                 None => founded(organization, team, TeamId(self.ulid()), description),
             };
+            let commit = commit.beginning_with(self.audited(actor, &audit).await?);
             if self.commit(step!("put_team"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -92,7 +97,9 @@ impl Service {
         &self,
         organization: &Namespace,
         team: &TeamName,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
+        let audit = Audit::of_organization(Action::TeamRemove, organization).team(team);
         let mut attempts = 0;
         while attempts < ATTEMPTS {
             let id = self.team_id(organization, team).await?;
@@ -112,6 +119,7 @@ impl Service {
                     .then(Mutation::RemoveRecord(keys::team(organization, id)))
                     .then(Mutation::RemoveField(keys::teams(organization), keys::named(team)));
             }
+            let commit = commit.beginning_with(self.audited(actor, &audit).await?);
             match self.commit(step!("remove_team"), commit).await? {
                 Outcome::Committed if last => return Ok(()),
                 Outcome::Committed => {}
@@ -151,11 +159,16 @@ impl Service {
 
     pub(crate) async fn place_in_team(
         &self,
-        organization: &Namespace,
-        team: &TeamName,
+        (organization, team): (&Namespace, &TeamName),
         user: &AccountName,
         membership: Membership,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
+        let action = match membership {
+            Membership::In => Action::TeamMemberPut,
+            Membership::Out => Action::TeamMemberRemove,
+        };
+        let audit = Audit::of_organization(action, organization).team(team).user(user);
         for _ in 0..ATTEMPTS {
             let id = self.team_id(organization, team).await?;
             self.member(organization, user).await?;
@@ -166,7 +179,8 @@ impl Service {
             let Some(commit) = commit else {
                 return Ok(());
             };
-            let commit = commit.when(is_team(organization, team, id));
+            let audited = self.audited(actor, &audit).await?;
+            let commit = commit.when(is_team(organization, team, id)).beginning_with(audited);
             if self.commit(step!("set_team_member"), commit).await? == Outcome::Committed {
                 return Ok(());
             }

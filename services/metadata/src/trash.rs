@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use oci::{Digest, Needed, RepositoryName};
-use proto::metadata::Actor;
 
 use crate::{
     Outcome, Service,
+    audit::By,
     deletion::Found,
     failure::{parsed, parsed_member},
     keys::{self, RepositoryId, field},
@@ -127,9 +127,8 @@ impl Service {
             let pushed_ms = found.record.number(field::PUSHED).unwrap_or_default();
             if pushed_ms < over_ms && self.tags_of(id, &dependant).await?.is_empty() {
                 // Who changes it meanwhile needs it.
-                let _ = self
-                    .throw_away((name, place), (&dependant, &found), (&[], &rules), &Actor::service())
-                    .await?;
+                let _ =
+                    self.throw_away((name, place), (&dependant, &found), (&[], &rules), By::rules()).await?;
             }
         }
         Ok(())

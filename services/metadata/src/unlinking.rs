@@ -2,10 +2,11 @@
 //! what nobody references any more is found in `^idle`, which is written first. Knows nothing of bytes.
 
 use oci::{Digest, RepositoryName};
-use proto::metadata::{Actor, RepositoryError};
+use proto::metadata::{Actor, RepositoryError, audit::Action};
 
 use crate::{
     ATTEMPTS, Outcome, Service,
+    audit::Audit,
     content::BlobLink,
     deletion::{too_many_writers, used},
     events::{Event, Kind},
@@ -95,10 +96,12 @@ impl Service {
         let event = Event { kind: Kind::BlobDeleted, tag: None, digest, previous: None };
         // Rev only tells when to drop old events, so that it need not be read for a blob.
         let told = self.told(id, 1, actor, &[event]).await?;
+        let audit = Audit::of_repository(Action::BlobDelete, place.owner, repository).digest(digest);
 
         let commit = Commit::synced()
             .when_all(target.conditions(repository))
             .when_all(unlinkable(id, digest, link))
+            .then_all(self.audited(actor, &audit).await?)
             .then_all(told)
             .then_all(link.removed(id, digest, self.ulid()))
             .then(target.counted());

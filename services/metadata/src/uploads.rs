@@ -35,8 +35,8 @@ impl Uploads for Service {
         self.hold_content(address, digest).await
     }
 
-    async fn link(&self, link: &Link, _actor: &Actor) -> Result<(), UploadError> {
-        self.link_content(link).await
+    async fn link(&self, link: &Link, actor: &Actor) -> Result<(), UploadError> {
+        self.link_content(link, actor).await
     }
 
     async fn cancel(&self, address: &UploadAddress, _actor: &Actor) -> Result<(), UploadError> {

@@ -7,6 +7,7 @@ use proto::{
     metadata::{
         AccountError, Actor, More, Page, PageRequest, Standing, Users,
         accounts::Role,
+        audit::Action,
         credentials::{CredentialOwner, Holder, Revoked},
         users::{Profile, User, UserChange},
     },
@@ -17,6 +18,7 @@ use crate::{
     ATTEMPTS, Outcome, Service,
     accounts::Word as _,
     administrators::{is_administrator, listed_administrator, unlisted_administrator},
+    audit::Audit,
     failure::{parsed, parsed_member},
     keys::{self, field},
     keyspace::{Commit, Condition, Direction, Error, Key, MemberRange, Mutation, Record},
@@ -58,13 +60,15 @@ impl Users for Service {
         &self,
         name: &AccountName,
         change: &UserChange,
-        _: &Actor,
+        actor: &Actor,
     ) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS {
             let before = self.user(name).await?;
             let before = before.ok_or_else(|| AccountError::AccountUnknown { name: name.clone() })?;
 
-            let commit = self.changing(&Transition::new(&before, change), change).await?;
+            let transition = Transition::new(&before, change);
+            let audited = self.all_audited(actor, audits(&transition, change)).await?;
+            let commit = self.changing(&transition, change).await?.beginning_with(audited);
             if self.commit(step!("change_user"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -133,11 +137,7 @@ impl Service {
         if transition.was_administrator() && !transition.is_administrator() {
             commit = commit.when_all(self.another_administers(transition.name).await?);
         }
-        let takes_away =
-            transition.lowers_role() || transition.lowers_standing() || change.password_hash.is_some();
-        let what = Revoked::Subject(Subject::User(transition.name.clone()));
-        let telling = self.telling(if takes_away { std::slice::from_ref(&what) } else { &[] }).await?;
-        commit = commit.telling(telling);
+        commit = self.taking_away(transition, change, commit).await?;
         if change.password_hash.is_some() {
             commit = self.without_sessions(transition.name, commit).await?;
         }
@@ -149,6 +149,26 @@ impl Service {
             .then_all(said(&key, change))
             .then(Mutation::SetField(key, field::UPDATED, now.into()))
             .then_all((!transition.is_administrator()).then(|| unlisted_administrator(transition.name))))
+    }
+
+    /// Tells whose tokens end: the user's, and those of the robots in the namespace of a user who is disabled, if none
+    /// is made meanwhile.
+    async fn taking_away(
+        &self,
+        transition: &Transition<'_>,
+        change: &UserChange,
+        mut commit: Commit,
+    ) -> Result<Commit, AccountError> {
+        let mut what = Vec::new();
+        if transition.lowers_role() || transition.lowers_standing() || change.password_hash.is_some() {
+            what.push(Revoked::Subject(Subject::User(transition.name.clone())));
+        }
+        if transition.lowers_standing() {
+            let robots = self.list_of(&CredentialOwner::Robots(transition.name.namespace())).await?;
+            what.extend(robots.entries.iter().map(|robot| Revoked::Credential(robot.id.clone())));
+            commit = commit.when_all(robots.unchanged());
+        }
+        Ok(commit.telling(self.telling(&what).await?))
     }
 
     /// Ends all sessions of a user, if none begins meanwhile.
@@ -172,6 +192,23 @@ impl Service {
         let users = keys.iter().zip(records).map(|(key, record)| user(key, &record.unwrap_or_default()));
         users.filter_map(Result::transpose).collect()
     }
+}
+
+/// What is new of a user; a role or standing that it had already is not.
+fn audits(transition: &Transition<'_>, change: &UserChange) -> Vec<Audit> {
+    let Transition { name, from, to } = transition;
+    let of = |action| Audit::of_user(action, name);
+    let standing = match to.1 {
+        Standing::Active => Action::UserEnable,
+        Standing::Disabled => Action::UserDisable,
+    };
+    let new = [
+        (from.1 != to.1).then(|| of(standing)),
+        (from.0 != to.0).then(|| of(Action::UserRole).to(to.0.word())),
+        change.password_hash.as_ref().map(|_| of(Action::UserPassword)),
+        change.profile.as_ref().map(|_| of(Action::UserProfile)),
+    ];
+    new.into_iter().flatten().collect()
 }
 
 /// Reads the record of a user; none if there is no such account.

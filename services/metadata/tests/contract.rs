@@ -15,6 +15,7 @@ use metadata::{
 };
 use proto::metadata::{
     accounts::{self, AccountsClient},
+    audit::{self, AuditLogClient},
     credentials::{self, CredentialsClient},
     organizations::{self, OrganizationsClient},
     reclaim::{self, ReclaimClient},
@@ -45,6 +46,7 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         users: service.clone(),
         credentials: service.clone(),
         organizations: service.clone(),
+        audit: service.clone(),
         settings: service,
         clock,
     }
@@ -74,6 +76,7 @@ async fn across_grpc() -> World {
         let routes = credentials::server::add_to(routes, world.credentials);
         let routes = settings::server::add_to(routes, world.settings);
         let routes = organizations::server::add_to(routes, world.organizations);
+        let routes = audit::server::add_to(routes, world.audit);
         accounts::server::add_to(routes, world.accounts)
     });
     let channel = channel.await;
@@ -87,6 +90,7 @@ async fn across_grpc() -> World {
         users: Arc::new(UsersClient::new(channel.clone(), DEADLINE)),
         credentials: Arc::new(CredentialsClient::new(channel.clone(), DEADLINE)),
         organizations: Arc::new(OrganizationsClient::new(channel.clone(), DEADLINE)),
+        audit: Arc::new(AuditLogClient::new(channel.clone(), DEADLINE)),
         settings: Arc::new(RepositorySettingsClient::new(channel, DEADLINE)),
         clock,
     }
@@ -234,4 +238,20 @@ async fn organizations_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn organizations_across_grpc() {
     organizations::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn audit_in_memory() {
+    audit::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn audit_embedded() {
+    let (world, _directory) = embedded().await;
+    audit::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn audit_across_grpc() {
+    audit::suite::run(across_grpc().await).await;
 }

@@ -47,7 +47,7 @@ impl World {
             let name: AccountName = name.parse().unwrap();
             let (password_hash, role) = ("$argon2id$v=19$…".into(), Role::User);
             let account = Account { name, password_hash, role, standing: Standing::Active };
-            public.create_account(&account).await.unwrap();
+            public.create_account(&account, &Actor::service()).await.unwrap();
         }
         Self { public, private }
     }
@@ -108,7 +108,7 @@ impl World {
 
 fn actor(name: &RepositoryName) -> Actor {
     let subject = Subject::User(name.namespace().as_str().parse().unwrap());
-    Actor { subject, via: Via::Registry, address: None }
+    Actor { subject, via: Via::Registry, address: None, credential: None }
 }
 
 fn app() -> RepositoryName {

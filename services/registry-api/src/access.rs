@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use oci::{Action, RepositoryName, Resource, Scope};
+use oci::{Action, CredentialId, RepositoryName, Resource, Scope};
 use proto::{
     auth::Subject,
     metadata::{Standing, UploadError, uploads::UploadSession},
@@ -183,6 +183,11 @@ impl Caller {
     /// On whose behalf.
     pub(crate) fn subject(&self) -> &Subject {
         &self.token.subject
+    }
+
+    /// By which credential; none: a password, or nobody's.
+    pub(crate) fn credential(&self) -> Option<&CredentialId> {
+        self.token.credential.as_ref()
     }
 
     /// Whether the token allows to read `repository`.

@@ -26,7 +26,8 @@ pub(crate) struct Asked {
 impl Asked {
     /// On whose behalf a request writes.
     pub(crate) fn actor(&self, caller: &Caller) -> Actor {
-        Actor { subject: caller.subject().clone(), via: Via::Registry, address: self.address }
+        let (subject, credential) = (caller.subject().clone(), caller.credential().cloned());
+        Actor { subject, via: Via::Registry, address: self.address, credential }
     }
 }
 

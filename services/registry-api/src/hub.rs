@@ -18,6 +18,7 @@ use problem::{Problem, RequestError};
 
 mod answer;
 mod asker;
+mod audit;
 mod body;
 mod credentials;
 mod grants;
@@ -75,6 +76,8 @@ fn operations() -> OpenApiRouter<Arc<Registry>> {
         .routes(routes!(tags::delete_tag))
         .routes(routes!(grants::list_grants))
         .routes(routes!(grants::put_grant, grants::remove_grant))
+        .routes(routes!(audit::list_all))
+        .routes(routes!(audit::list_of_namespace))
 }
 
 async fn nothing_here(request: Request) -> Response {

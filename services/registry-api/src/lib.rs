@@ -7,7 +7,7 @@ use axum::Router;
 use proto::{
     auth::{Auth, Identities},
     blob::Blobs,
-    metadata::{Credentials, Organizations, Repositories, RepositorySettings, Uploads, Users},
+    metadata::{AuditLog, Credentials, Organizations, Repositories, RepositorySettings, Uploads, Users},
 };
 use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
 
@@ -51,6 +51,8 @@ pub struct Services {
     pub organizations: Arc<dyn Organizations>,
     /// Access tokens, robots and sessions.
     pub credentials: Arc<dyn Credentials>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditLog>,
     /// Blob bytes.
     pub blobs: Arc<dyn Blobs>,
 }

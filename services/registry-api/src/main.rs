@@ -7,8 +7,9 @@ use proto::{
     auth::{AuthClient, identities::IdentitiesClient},
     blob::BlobClient,
     metadata::{
-        credentials::CredentialsClient, organizations::OrganizationsClient, repositories::RepositoriesClient,
-        settings::RepositorySettingsClient, uploads::UploadsClient, users::UsersClient,
+        audit::AuditLogClient, credentials::CredentialsClient, organizations::OrganizationsClient,
+        repositories::RepositoriesClient, settings::RepositorySettingsClient, uploads::UploadsClient,
+        users::UsersClient,
     },
 };
 use registry_api::{Services, config::Settings};
@@ -81,7 +82,8 @@ fn connected(settings: &Settings) -> Result<Services, grpc::ConnectError> {
         settings: Arc::new(RepositorySettingsClient::new(records.clone(), deadline)),
         users: Arc::new(UsersClient::new(records.clone(), deadline)),
         organizations: Arc::new(OrganizationsClient::new(records.clone(), deadline)),
-        credentials: Arc::new(CredentialsClient::new(records, deadline)),
+        credentials: Arc::new(CredentialsClient::new(records.clone(), deadline)),
+        audit: Arc::new(AuditLogClient::new(records, deadline)),
         blobs: Arc::new(BlobClient::new(grpc::connect(blob)?, blob.deadline)),
     })
 }

@@ -54,11 +54,11 @@ impl World {
             role: Role::User,
             standing: Standing::Active,
         };
-        now(founded.create_account(&ann)).unwrap();
+        now(founded.create_account(&ann, &Actor::service())).unwrap();
         if seed.is_multiple_of(2) {
             let untagged = Untagged { within: Duration::from_hours(24) };
             let rules = RuleSet::new(Vec::new(), Vec::new(), Some(untagged)).unwrap();
-            now(founded.put_rules(&"ann".parse().unwrap(), Some(&rules))).unwrap();
+            now(founded.put_rules(&"ann".parse().unwrap(), Some(&rules), &Actor::service())).unwrap();
         }
 
         let keys = Keys { memory, points: points.clone(), fault };
@@ -81,7 +81,7 @@ impl World {
     }
 
     pub(crate) fn actor() -> Actor {
-        Actor { subject: Subject::User(ann()), via: Via::Registry, address: None }
+        Actor { subject: Subject::User(ann()), via: Via::Registry, address: None, credential: None }
     }
 
     pub(crate) fn violated(&self, what: String) {

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     auth::{Credentials, Subject},
     metadata::{
+        Via,
         accounts::Role,
         credentials::{Holder, Limits, Permission, RepositoryPattern, Revoked},
     },
@@ -66,11 +67,11 @@ const PASSWORD: &str = "a suite of long passwords";
 
 fn as_who(username: &str, password: &str) -> Asker {
     let credentials = Credentials { username: username.to_owned(), password: password.into() };
-    Asker { credentials: Some(credentials), address: None }
+    Asker { credentials: Some(credentials), address: None, via: Via::Api }
 }
 
 fn nobody() -> Asker {
-    Asker { credentials: None, address: None }
+    Asker { credentials: None, address: None, via: Via::Api }
 }
 
 fn with(issued: &IssuedCredential) -> Asker {

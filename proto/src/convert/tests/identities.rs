@@ -12,6 +12,7 @@ use crate::{
         identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
     },
     metadata::{
+        Via,
         accounts::Role,
         credentials::{Credential, Holder, Limits, Permission, RepositoryPattern, Revocation, Revoked},
     },
@@ -22,7 +23,7 @@ const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 fn asker() -> Asker {
     let credentials = Credentials { username: "al ice".to_owned(), password: "päss".into() };
-    Asker { credentials: Some(credentials), address: Some(parse("2001:db8::1")) }
+    Asker { credentials: Some(credentials), address: Some(parse("2001:db8::1")), via: Via::Api }
 }
 
 fn limits() -> Limits {
@@ -38,6 +39,7 @@ fn deeds() -> Vec<Deed> {
         Deed::CreateOrganization,
         Deed::SeeNamespace(parse("team")),
         Deed::ManageNamespace(parse("team")),
+        Deed::RemoveMember(parse("team"), parse("alice")),
         Deed::ReadRepository(parse("team/app")),
         Deed::WriteRepository(parse("team/app")),
         Deed::DeleteFromRepository(parse("team/app")),
@@ -52,8 +54,10 @@ fn an_asker_reads_back_with_and_without_credentials() {
     assert_eq!(message.credentials, Some(credentials));
     assert_eq!(message.address.as_deref(), Some("2001:db8::1"));
 
-    let nobody = writes_back(&Asker { credentials: None, address: None });
-    assert_eq!(nobody, wire::Asker::default());
+    let nobody = writes_back(&Asker { credentials: None, address: None, via: Via::Ui });
+    assert_eq!(nobody, wire::Asker { via: wire::Via::Ui.into(), ..wire::Asker::default() });
+    let of_before = Asker::from_message(wire::Asker::default()).unwrap();
+    assert_eq!(of_before.via, Via::Ui, "only the pages were known then");
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn every_deed_reads_back() {
 #[test]
 fn a_deed_without_a_known_kind_or_a_good_name_is_refused() {
     for kind in [0, 99] {
-        let refused = Deed::from_message(wire::Deed { kind, on: "team".to_owned() });
+        let refused = Deed::from_message(wire::Deed { kind, on: "team".to_owned(), user: String::new() });
         assert!(matches!(refused, Err(BadField::Unreadable { field: "kind", .. })), "{refused:?}");
     }
     for deed in deeds() {

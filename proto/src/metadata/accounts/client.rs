@@ -9,6 +9,7 @@ use super::{AccessFacts, AccessQuestion, Account, AccountError, Accounts, Signin
 use crate::{
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{Wire as _, read_all},
+    metadata::Actor,
     wire::{self, account_service_client::AccountServiceClient},
 };
 
@@ -31,8 +32,9 @@ impl AccountsClient {
 
 #[async_trait]
 impl Accounts for AccountsClient {
-    async fn create_account(&self, account: &Account) -> Result<(), AccountError> {
-        let message = wire::CreateAccountRequest { account: Some(account.to_message()) };
+    async fn create_account(&self, account: &Account, actor: &Actor) -> Result<(), AccountError> {
+        let (account, actor) = (Some(account.to_message()), Some(actor.to_message()));
+        let message = wire::CreateAccountRequest { account, actor };
         let answer = self.service.clone().create_account(unary(message, self.deadline)).await;
 
         concluded("creating an account", answer, |_| Ok(()))

@@ -9,7 +9,7 @@ use tonic::{Request, Response};
 use super::{AccessQuestion, Accounts};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
-    convert::{Wire as _, read, written_all},
+    convert::{Wire as _, read, uploads::actor_of, written_all},
     status::status_of,
     wire::{
         self,
@@ -33,9 +33,10 @@ impl AccountService for Server {
         &self,
         request: Request<wire::CreateAccountRequest>,
     ) -> Answer<wire::CreateAccountResponse> {
-        let account = read("account", request.into_inner().account)?;
+        let wire::CreateAccountRequest { account, actor } = request.into_inner();
+        let (account, actor) = (read("account", account)?, actor_of(actor)?);
 
-        self.0.create_account(&account).await.map_err(status_of)?;
+        self.0.create_account(&account, &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::CreateAccountResponse {}))
     }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     auth::{KeyId, VerificationKey},
     metadata::{
-        Standing, Visibility,
+        Actor, Standing, Visibility,
         uploads::suite::world::{World, account, now, repository},
     },
 };
@@ -47,7 +47,7 @@ async fn an_account_is_what_was_created(world: &World) {
 
     let mut created = account("ac-ann", Role::Administrator);
     created.standing = Standing::Disabled;
-    world.accounts.create_account(&created).await.unwrap();
+    world.accounts.create_account(&created, &Actor::service()).await.unwrap();
 
     let found = world.accounts.access_facts(&question).await.unwrap().account.unwrap();
     assert_eq!((&found.name, found.role, found.standing), (&created.name, created.role, created.standing));
@@ -60,7 +60,9 @@ async fn of_many_creators_of_one_account_one_succeeds(world: &World) {
     let mut creators = JoinSet::new();
     for _ in 0..32 {
         let accounts = world.accounts.clone();
-        creators.spawn(async move { accounts.create_account(&account("ac-race", Role::User)).await });
+        creators.spawn(async move {
+            accounts.create_account(&account("ac-race", Role::User), &Actor::service()).await
+        });
     }
 
     let outcomes = creators.join_all().await;
@@ -72,7 +74,10 @@ async fn of_many_creators_of_one_account_one_succeeds(world: &World) {
 async fn reserved_names_cannot_be_had(world: &World) {
     for name in ["v2", "users", "library"] {
         let reserved = AccountError::NameReserved { name: name.parse().unwrap() };
-        assert_eq!(world.accounts.create_account(&account(name, Role::User)).await.unwrap_err(), reserved);
+        assert_eq!(
+            world.accounts.create_account(&account(name, Role::User), &Actor::service()).await.unwrap_err(),
+            reserved
+        );
     }
 }
 

@@ -313,7 +313,7 @@ async fn an_upload_goes_on_while_its_robot_is_good(world: &World) {
     world.push_blob(&repository("cr-upload/app"), "cr-upload", &owner).await;
     let robot = NewCredential { expires: Some(now(world) + HOUR), ..new(robot("cr-upload+ci")) };
     let subject = Subject::Robot("cr-upload+ci".parse().unwrap());
-    let actor = Actor { subject, via: Via::Registry, address: None };
+    let actor = Actor { subject, via: Via::Registry, address: None, credential: None };
     let start = async || world.uploads.start(&repository("cr-upload/app"), &actor).await.unwrap();
     assert_eq!(start().await.standing, Standing::Disabled, "there is no such robot");
 

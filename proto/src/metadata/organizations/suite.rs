@@ -223,7 +223,7 @@ async fn names_of_users_and_organizations_exclude_each_other(world: &World) {
         async move { organizations.create_organization(&name(text), &user("or-name-owner"), actor).await }
     };
 
-    let as_user = world.accounts.create_account(&account("or-name", Role::User)).await;
+    let as_user = world.accounts.create_account(&account("or-name", Role::User), &Actor::service()).await;
     assert_eq!(as_user.unwrap_err(), taken("or-name"));
     assert_eq!(create("or-name").await.unwrap_err(), taken("or-name"));
     assert_eq!(create("or-name-owner").await.unwrap_err(), taken("or-name-owner"));
@@ -236,7 +236,7 @@ async fn names_of_users_and_organizations_exclude_each_other(world: &World) {
 async fn only_an_active_user_makes_an_organization(world: &World) {
     let mut disabled = account("or-disabled", Role::User);
     disabled.standing = Standing::Disabled;
-    world.accounts.create_account(&disabled).await.unwrap();
+    world.accounts.create_account(&disabled, &Actor::service()).await.unwrap();
 
     for who in ["or-disabled", "or-nobody"] {
         let made =

@@ -10,7 +10,7 @@ use super::{Preview, RuleSet, Rules, RulesOf};
 use crate::{
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::Wire as _,
-    metadata::RepositoryError,
+    metadata::{Actor, RepositoryError},
     wire::{self, rule_service_client::RuleServiceClient},
 };
 
@@ -40,8 +40,14 @@ impl Rules for RulesClient {
         concluded("reading rules", answer, |answer| answer.rules.map(RuleSet::from_message).transpose())
     }
 
-    async fn put_rules(&self, of: &RulesOf, rules: Option<&RuleSet>) -> Result<(), RepositoryError> {
-        let message = wire::PutRulesRequest { of: of.to_string(), rules: rules.map(RuleSet::to_message) };
+    async fn put_rules(
+        &self,
+        of: &RulesOf,
+        rules: Option<&RuleSet>,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        let (rules, actor) = (rules.map(RuleSet::to_message), Some(actor.to_message()));
+        let message = wire::PutRulesRequest { of: of.to_string(), rules, actor };
         let answer = self.service.clone().put_rules(unary(message, self.deadline)).await;
 
         concluded("making rules", answer, |_| Ok(()))

@@ -9,7 +9,7 @@ use tonic::{Request, Response};
 use super::{RuleSet, Rules};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
-    convert::{Wire as _, parsed},
+    convert::{Wire as _, parsed, uploads::actor_of},
     status::status_of,
     wire::{
         self,
@@ -37,10 +37,11 @@ impl RuleService for Server {
     }
 
     async fn put_rules(&self, request: Request<wire::PutRulesRequest>) -> Answer<wire::PutRulesResponse> {
-        let wire::PutRulesRequest { of, rules } = request.into_inner();
+        let wire::PutRulesRequest { of, rules, actor } = request.into_inner();
         let (of, rules) = (parsed("of", &of)?, rules.map(RuleSet::from_message).transpose()?);
+        let actor = actor_of(actor)?;
 
-        self.0.put_rules(&of, rules.as_ref()).await.map_err(status_of)?;
+        self.0.put_rules(&of, rules.as_ref(), &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::PutRulesResponse {}))
     }
 

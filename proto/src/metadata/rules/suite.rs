@@ -51,7 +51,7 @@ fn rules(value: serde_json::Value) -> RuleSet {
 }
 
 async fn make(world: &World, of: &str, value: serde_json::Value) {
-    world.rules.put_rules(&of.parse().unwrap(), Some(&rules(value))).await.unwrap();
+    world.rules.put_rules(&of.parse().unwrap(), Some(&rules(value)), &Actor::service()).await.unwrap();
 }
 
 fn tag(text: &str) -> Tag {
@@ -104,15 +104,16 @@ async fn rules_are_kept_where_they_were_made(world: &World) {
         "retain": [{ "tags": "ci-*", "keep_last": 3, "within": "48h" }],
     }));
     for _ in 0..2 {
-        world.rules.put_rules(&of, Some(&some)).await.unwrap();
+        world.rules.put_rules(&of, Some(&some), &Actor::service()).await.unwrap();
     }
     assert_eq!(world.rules.rules(&of).await.unwrap(), Some(some));
-    world.rules.put_rules(&of, None).await.unwrap();
+    world.rules.put_rules(&of, None, &Actor::service()).await.unwrap();
     assert_eq!(world.rules.rules(&of).await.unwrap(), None);
 
     let nobody = world.rules.rules(&"ru-nobody".parse().unwrap()).await.unwrap_err();
     assert_eq!(nobody, RepositoryError::NamespaceUnknown { namespace: "ru-nobody".parse().unwrap() });
-    let nowhere = world.rules.put_rules(&"ru-kept/none".parse().unwrap(), None).await.unwrap_err();
+    let nowhere =
+        world.rules.put_rules(&"ru-kept/none".parse().unwrap(), None, &Actor::service()).await.unwrap_err();
     assert_eq!(nowhere, RepositoryError::NameUnknown { repository: repository("ru-kept/none") });
 }
 
@@ -172,7 +173,7 @@ async fn the_own_rules_hold_instead_of_those_of_the_namespace(world: &World) {
 
     make(world, "ru-inherit/app", json!({})).await;
     two.push(world, &two.new).await.unwrap();
-    world.rules.put_rules(&"ru-inherit/app".parse().unwrap(), None).await.unwrap();
+    world.rules.put_rules(&"ru-inherit/app".parse().unwrap(), None, &Actor::service()).await.unwrap();
     two.push(world, &two.old).await.unwrap_err();
 }
 
@@ -182,10 +183,10 @@ async fn no_push_passes_a_rule_that_was_made_before_it_ended(world: &World) {
     let fixed = rules(json!({ "immutable": [{ "tags": "v1" }] }));
 
     for round in 0..16 {
-        world.rules.put_rules(&of, None).await.unwrap();
+        world.rules.put_rules(&of, None, &Actor::service()).await.unwrap();
         let pushed = if round % 2 == 0 { &two.new } else { &two.old };
         let named_under_the_rule = async {
-            world.rules.put_rules(&of, Some(&fixed)).await.unwrap();
+            world.rules.put_rules(&of, Some(&fixed), &Actor::service()).await.unwrap();
             two.named(world, "v1").await
         };
         let (outcome, named) = join!(two.push(world, pushed), named_under_the_rule);
@@ -262,7 +263,7 @@ async fn tags_go_as_rules_say_and_can_be_brought_back(world: &World) {
     world.clock.advance(DAY);
     assert_eq!(retain(world).await, (1, 1, 1), "its time has come");
 
-    world.rules.put_rules(&"ru-ci".parse().unwrap(), None).await.unwrap();
+    world.rules.put_rules(&"ru-ci".parse().unwrap(), None, &Actor::service()).await.unwrap();
     let back = Restore { repository: name.clone(), what: Reference::Digest(digest("ru-ci 1")), to: None };
     world.repositories.restore(&back, &actor).await.unwrap();
     assert_eq!(all_tags(world, &name).await, ["ci-1", "ci-4"]);
@@ -360,7 +361,7 @@ async fn a_manifest_without_a_tag_goes_when_its_time_has_come(world: &World) {
     assert!(is_stored(world, &name, "ru-none never").await);
     world.clock.advance(DAY);
     assert_eq!(retain_untagged(world).await, 1);
-    world.rules.put_rules(&"ru-none".parse().unwrap(), None).await.unwrap();
+    world.rules.put_rules(&"ru-none".parse().unwrap(), None, &Actor::service()).await.unwrap();
 }
 
 async fn the_time_without_a_tag_begins_with_the_last_that_was_lost(world: &World) {

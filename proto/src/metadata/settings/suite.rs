@@ -136,7 +136,7 @@ async fn what_hangs_off_a_repository_stays_when_who_may_see_it_changes(world: &W
     put(world, &image, &actor).await;
     let rules: RuleSet = serde_json::from_value(json!({ "immutable": [{ "tags": "v*" }] })).unwrap();
     let of = RulesOf::Repository(name.clone());
-    world.rules.put_rules(&of, Some(&rules)).await.unwrap();
+    world.rules.put_rules(&of, Some(&rules), &Actor::service()).await.unwrap();
     let before = details(world, "se-move/app").await;
     world.clock.advance(Duration::from_secs(1));
 

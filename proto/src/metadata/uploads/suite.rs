@@ -90,7 +90,8 @@ async fn an_administrator_makes_the_organization_it_pushes_to(world: &World) {
     world.uploads.start(&name, &root).await.unwrap();
 
     world.uploads.start(&name, &user).await.unwrap();
-    let taken = world.accounts.create_account(&account("up-made", Role::User)).await.unwrap_err();
+    let taken =
+        world.accounts.create_account(&account("up-made", Role::User), &Actor::service()).await.unwrap_err();
     assert!(matches!(taken, AccountError::NameTaken { .. }), "{taken}");
     let reserved = world.uploads.start(&repository("v2/app"), &root).await.unwrap_err();
     assert!(matches!(reserved, UploadError::NamespaceUnknown { .. }), "{reserved}");
@@ -171,8 +172,12 @@ async fn a_part_must_begin_where_the_session_is(world: &World) {
 
 async fn a_session_knows_when_its_account_is_gone(world: &World) {
     world.user("up-owner", Role::User).await;
-    let nobody =
-        Actor { subject: Subject::User("up-never".parse().unwrap()), via: Via::Registry, address: None };
+    let nobody = Actor {
+        subject: Subject::User("up-never".parse().unwrap()),
+        via: Via::Registry,
+        address: None,
+        credential: None,
+    };
     let anonymous = Actor { subject: Subject::Anonymous, ..nobody.clone() };
 
     for (actor, standing) in [(nobody, Standing::Disabled), (anonymous, Standing::Active)] {

@@ -51,7 +51,7 @@ impl Restore {
     ) -> Result<(), OperatorError> {
         let What { repository, reference } = self.what.clone();
         let restore = repositories::Restore { repository, what: reference, to: self.to.clone() };
-        let digest = operator.repositories.restore(&restore, &Actor::service()).await?;
+        let digest = operator.repositories.restore(&restore, &Actor::operator()).await?;
 
         match &restore.what {
             Reference::Tag(tag) => writeln!(out, "{}:{tag} names {digest} again", restore.repository)?,

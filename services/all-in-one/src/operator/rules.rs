@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use oci::RepositoryName;
 use proto::metadata::{
-    More, Rules as _,
+    Actor, More, Rules as _,
     rules::{self, RuleSet, RulesOf},
 };
 
@@ -125,11 +125,11 @@ impl Rules {
             },
             Action::Set(Set { of, file, .. }) => {
                 let rules = read(file)?;
-                operator.rules.put_rules(of, Some(&rules)).await?;
+                operator.rules.put_rules(of, Some(&rules), &Actor::operator()).await?;
                 writeln!(out, "the rules of {of} hold from now on")?;
             }
             Action::Clear(Clear { of, .. }) => {
-                operator.rules.put_rules(of, None).await?;
+                operator.rules.put_rules(of, None, &Actor::operator()).await?;
                 writeln!(out, "{of} has no rules of its own any more")?;
             }
             Action::Preview(Preview { repository, file, .. }) => {

@@ -148,7 +148,7 @@ impl Command {
             }
             Self::Revoke(revoke) => {
                 let owner = revoke.of.holder().owner();
-                operator.credentials.revoke_credential(&owner, &revoke.id, &Actor::service()).await?;
+                operator.credentials.revoke_credential(&owner, &revoke.id, &Actor::operator()).await?;
                 Ok(writeln!(out, "{} is revoked", revoke.id)?)
             }
         }
@@ -168,7 +168,7 @@ impl Create {
             expires: self.expires.map(from_now).transpose()?,
             holder,
         };
-        operator.credentials.put_credential(&new, &Actor::service()).await?;
+        operator.credentials.put_credential(&new, &Actor::operator()).await?;
 
         let name = new.holder.subject();
         Ok(writeln!(out, "user       {name}\nsecret     {}   (shown only once)", secret.expose_secret())?)

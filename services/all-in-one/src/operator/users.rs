@@ -90,7 +90,7 @@ impl Create {
         let (password, password_hash) = generated()?;
         let role = if self.admin { Role::Administrator } else { Role::User };
         let account = Account { name: self.name.clone(), password_hash, role, standing: Standing::Active };
-        operator.accounts.create_account(&account).await?;
+        operator.accounts.create_account(&account, &Actor::operator()).await?;
 
         shown(out, &self.name, &password)
     }
@@ -126,7 +126,7 @@ async fn reset_password(
 ) -> Result<(), OperatorError> {
     let (password, password_hash) = generated()?;
     let change = UserChange { password_hash: Some(password_hash), ..UserChange::default() };
-    operator.users.change_user(name, &change, &Actor::service()).await?;
+    operator.users.change_user(name, &change, &Actor::operator()).await?;
 
     shown(out, name, &password)
 }
@@ -138,7 +138,7 @@ async fn stand(
     out: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
     let change = UserChange { standing: Some(standing), ..UserChange::default() };
-    operator.users.change_user(name, &change, &Actor::service()).await?;
+    operator.users.change_user(name, &change, &Actor::operator()).await?;
 
     match standing {
         Standing::Active => writeln!(out, "{name} may log in again")?,

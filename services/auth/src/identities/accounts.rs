@@ -41,8 +41,9 @@ impl Parts {
             role: new.role,
             standing: Standing::Active,
         };
-        self.contracts.accounts.create_account(&account).await.map_err(refusal)?;
-        self.keep_email(new, &actor(&login.principal, asker)).await;
+        let actor = actor(&login.principal, asker);
+        self.contracts.accounts.create_account(&account, &actor).await.map_err(refusal)?;
+        self.keep_email(new, &actor).await;
         Ok(())
     }
 

@@ -71,6 +71,7 @@ fn verdict(principal: &Principal, deed: &Deed, known: Known<'_>, founders: Found
         Deed::SignedIn | Deed::ManageHub | Deed::ManageAccount(_) | Deed::CreateOrganization => Verdict::Not,
         Deed::SeeNamespace(name) => seeing(principal, &known.namespace(name)),
         Deed::ManageNamespace(name) => managing_namespace(principal, &known.namespace(name)),
+        Deed::RemoveMember(name, user) => removing(principal, user, &known.namespace(name)),
         Deed::ReadRepository(name) => on_repository(principal, name, Permission::Pull, known),
         Deed::WriteRepository(name) => on_repository(principal, name, Permission::Push, known),
         Deed::DeleteFromRepository(name) => on_repository(principal, name, Permission::Delete, known),
@@ -106,6 +107,14 @@ fn managing_namespace(principal: &Principal, facts: &NamespaceFacts) -> Verdict 
         (true, _) => managing(principal),
         (false, true) => Verdict::Not,
         (false, false) => hidden(&facts.name),
+    }
+}
+
+/// Whoever manages an organization may remove everybody, and a member itself: nobody is kept.
+fn removing(principal: &Principal, user: &AccountName, facts: &NamespaceFacts) -> Verdict {
+    match principal {
+        Principal::User { name, .. } if name == user && belongs(principal, facts) => managing(principal),
+        _ => managing_namespace(principal, facts),
     }
 }
 
@@ -151,6 +160,7 @@ fn said(deed: &Deed) -> String {
         Deed::CreateOrganization => "make an organization".to_owned(),
         Deed::SeeNamespace(name) => format!("see who belongs to {name}"),
         Deed::ManageNamespace(name) => format!("manage the user or organization {name}"),
+        Deed::RemoveMember(name, user) => format!("take {user} out of {name}"),
         Deed::ReadRepository(name) => format!("pull from {name}"),
         Deed::WriteRepository(name) => format!("push to {name}"),
         Deed::DeleteFromRepository(name) => format!("delete from {name}"),

@@ -210,31 +210,36 @@ fn every_deed_beside_repositories_is_decided_by_the_table() {
         Deed::CreateOrganization,
         Deed::SeeNamespace("team".parse().unwrap()),
         Deed::ManageNamespace("team".parse().unwrap()),
+        Deed::RemoveMember("team".parse().unwrap(), "ann".parse().unwrap()),
+        Deed::RemoveMember("team".parse().unwrap(), "bob".parse().unwrap()),
     ];
     let ann = user("ann", Role::User);
     let root = user("root", Role::Administrator);
     let pat = |letters, patterns: &[&str]| limits(patterns, letters);
     let (owner, member) = (Some(MemberRole::Owner), Some(MemberRole::Member));
 
+    let not_so = |hub| ["yes", hub, "not so", "no", "not so", "not so", "not so", "not so", "not so"];
     for (principal, role, expected) in [
-        (Principal::Anonymous, None, ["sign in"; 7]),
-        (ann.clone(), None, ["yes", "no", "yes", "no", "yes", "hidden", "hidden"]),
-        (ann.clone(), member, ["yes", "no", "yes", "no", "yes", "yes", "no"]),
-        (ann.clone(), owner, ["yes", "no", "yes", "no", "yes", "yes", "yes"]),
-        (root.clone(), None, ["yes"; 7]),
-        (limited(&ann, &pat("m", &[])), owner, ["yes", "no", "yes", "no", "yes", "yes", "yes"]),
-        (limited(&ann, &pat("lpd", &[])), owner, ["yes", "no", "not so", "no", "not so", "not so", "not so"]),
+        (Principal::Anonymous, None, ["sign in"; 9]),
+        (ann.clone(), None, ["yes", "no", "yes", "no", "yes", "hidden", "hidden", "hidden", "hidden"]),
+        (ann.clone(), member, ["yes", "no", "yes", "no", "yes", "yes", "no", "yes", "no"]),
+        (ann.clone(), owner, ["yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes"]),
+        (root.clone(), None, ["yes"; 9]),
+        (limited(&ann, &pat("m", &[])), member, ["yes", "no", "yes", "no", "yes", "yes", "no", "yes", "no"]),
+        (limited(&ann, &pat("m", &[])), owner, ["yes", "no", "yes", "no", "yes", "yes", "yes", "yes", "yes"]),
+        (limited(&ann, &pat("lpd", &[])), owner, not_so("no")),
         (
-            limited(&ann, &pat("lpdm", &["team/*"])),
-            owner,
-            ["yes", "no", "not so", "no", "not so", "not so", "not so"],
+            limited(&ann, &pat("lpd", &[])),
+            member,
+            ["yes", "no", "not so", "no", "not so", "not so", "no", "not so", "no"],
         ),
+        (limited(&ann, &pat("lpdm", &["team/*"])), owner, not_so("no")),
         (
             limited(&root, &pat("lpd", &[])),
             None,
-            ["yes", "not so", "not so", "not so", "not so", "not so", "not so"],
+            ["yes", "not so", "not so", "not so", "not so", "not so", "not so", "not so", "not so"],
         ),
-        (robot("team+ci"), None, ["yes", "no", "no", "no", "no", "hidden", "hidden"]),
+        (robot("team+ci"), None, ["yes", "no", "no", "no", "no", "hidden", "hidden", "hidden", "hidden"]),
     ] {
         let decided = deeds.each_ref().map(|deed| told(&principal, deed, role, Founders::Users));
         assert_eq!(decided, expected, "{principal:?} who is {role:?}");

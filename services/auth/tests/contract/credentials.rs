@@ -47,7 +47,7 @@ fn ann() -> AccountName {
 
 fn asker(username: &str, password: &str) -> Asker {
     let credentials = Given { username: username.to_owned(), password: password.into() };
-    Asker { credentials: Some(credentials), address: "192.0.2.1".parse().ok() }
+    Asker { credentials: Some(credentials), address: "192.0.2.1".parse().ok(), via: Via::Api }
 }
 
 fn wanted(actions: &[Permission]) -> WantedCredential {
@@ -61,7 +61,7 @@ impl World {
     }
 
     async fn token(&self, username: &str, password: &str, scope: &str) -> Result<IssuedToken, AuthError> {
-        let Asker { credentials, address } = asker(username, password);
+        let Asker { credentials, address, .. } = asker(username, password);
         let (service, scopes) = ("bucket".to_owned(), Scope::parse_list(scope));
         self.service.token(TokenRequest { credentials, service, scopes, address }).await
     }
@@ -117,6 +117,21 @@ async fn a_robot_gets_tokens_in_its_namespace_under_its_own_name() {
     assert_eq!(scopes, ["repository:team/app:pull,push", "repository:team/new:pull,push"]);
     assert_eq!(token.subject, Subject::Robot("team+ci".parse().unwrap()));
     assert_eq!((claims(&token).sub.as_str(), claims(&token).cid), ("team+ci", Some(issued.credential.id)));
+}
+
+#[tokio::test]
+async fn the_robots_of_a_disabled_user_are_let_in_no_more() {
+    let world = world().await;
+    let robot = WantedCredential { robot: "ann+ci".parse().ok(), ..wanted(&[Permission::Pull]) };
+    let issued = world.issue(&robot).await;
+    let stand = |standing| world.metadata.state().accounts.get_mut(&ann()).unwrap().standing = standing;
+    let log_in = async || world.token("ann+ci", issued.secret.expose_secret(), "").await.map(drop);
+    assert_eq!(log_in().await, Ok(()));
+
+    stand(Standing::Disabled);
+    assert_eq!(log_in().await, Err(AuthError::WrongCredentials));
+    stand(Standing::Active);
+    assert_eq!(log_in().await, Ok(()));
 }
 
 #[tokio::test]
@@ -222,6 +237,16 @@ async fn writes_are_made_in_the_name_of_who_asked_and_from_where() {
     let permit = world.service.authorize(&asker("ann", PASSWORD), &Deed::SignedIn).await.unwrap();
 
     assert_eq!(permit.actor.subject, Subject::User(ann()));
-    assert_eq!((permit.actor.via, permit.actor.address), (Via::Ui, "192.0.2.1".parse().ok()));
+    assert_eq!((permit.actor.via, permit.actor.address), (Via::Api, "192.0.2.1".parse().ok()));
+    assert_eq!(permit.actor.credential, None, "a password");
     assert_eq!(world.metadata.state().actors.last(), Some(&permit.actor));
+    assert_eq!(world.metadata.state().actors[0].subject, Subject::User("admin".parse().unwrap()));
+
+    let issued = world.issue(&wanted(&Permission::ALL)).await;
+    let with = asker("", issued.secret.expose_secret());
+    let permit = world.service.authorize(&with, &Deed::SignedIn).await.unwrap();
+    assert_eq!(permit.actor.credential, Some(issued.credential.id));
+    let from_the_pages = Asker { via: Via::Ui, ..with };
+    let permit = world.service.authorize(&from_the_pages, &Deed::SignedIn).await.unwrap();
+    assert_eq!(permit.actor.via, Via::Ui);
 }

@@ -9,7 +9,7 @@ use proto::{
         Auth as _, AuthError, Credentials, Identities as _, IdentityError, TokenRequest,
         identities::{Asker, Deed, NewAccount, PasswordChange},
     },
-    metadata::{Standing, accounts::Role},
+    metadata::{Standing, Via, accounts::Role},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -42,12 +42,12 @@ async fn world() -> World {
 
 fn asker(username: &str, password: &str, from: &str) -> Asker {
     let credentials = Credentials { username: username.to_owned(), password: password.into() };
-    Asker { credentials: Some(credentials), address: from.parse().ok() }
+    Asker { credentials: Some(credentials), address: from.parse().ok(), via: Via::Api }
 }
 
 impl World {
     async fn log_in(&self, username: &str, password: &str, from: &str) -> Result<(), AuthError> {
-        let Asker { credentials, address } = asker(username, password, from);
+        let Asker { credentials, address, .. } = asker(username, password, from);
         let request = TokenRequest { credentials, service: "bucket".to_owned(), scopes: Vec::new(), address };
         self.service.token(request).await.map(drop)
     }
@@ -169,7 +169,7 @@ async fn an_open_hub_makes_accounts_but_no_administrators_and_not_without_end() 
     open.accounts.sign_up = auth::config::SignUp::Open;
     let service = service_with(&metadata, &open);
     let address: Option<IpAddr> = "203.0.113.9".parse().ok();
-    let nobody = Asker { credentials: None, address };
+    let nobody = Asker { credentials: None, address, via: Via::Api };
     let account = |number: usize, role| NewAccount {
         name: format!("u{number}").parse().unwrap(),
         password: PASSWORD.into(),

@@ -96,7 +96,7 @@ impl State {
 
 #[async_trait]
 impl Accounts for MemoryMetadata {
-    async fn create_account(&self, account: &Account) -> Result<(), AccountError> {
+    async fn create_account(&self, account: &Account, actor: &Actor) -> Result<(), AccountError> {
         let (name, mut state) = (account.name.namespace(), self.state());
         if name.is_reserved() {
             return Err(AccountError::NameReserved { name });
@@ -105,6 +105,7 @@ impl Accounts for MemoryMetadata {
             return Err(AccountError::NameTaken { name });
         }
         state.accounts.insert(account.name.clone(), account.clone());
+        state.actors.push(actor.clone());
         Ok(())
     }
 
@@ -123,14 +124,19 @@ impl Accounts for MemoryMetadata {
             }
             _ => None,
         };
+        let robots_user = match credential.as_ref().map(|credential| &credential.holder) {
+            Some(Holder::Robot(robot)) => robot.namespace().as_str().parse().ok(),
+            _ => None,
+        };
 
-        let repository = |of: &RepositoryName| state.repository(of, name.as_ref());
-        let namespace = |of: &Namespace| state.namespace(of, name.as_ref());
+        let repositories =
+            question.repositories.iter().map(|of| state.repository(of, name.as_ref())).collect();
+        let namespaces = question.namespaces.iter().map(|of| state.namespace(of, name.as_ref())).collect();
         Ok(AccessFacts {
-            account: name.as_ref().and_then(|name| state.accounts.get(name).cloned()),
+            account: name.or(robots_user).and_then(|name| state.accounts.get(&name).cloned()),
             credential,
-            repositories: question.repositories.iter().map(repository).collect(),
-            namespaces: question.namespaces.iter().map(namespace).collect(),
+            repositories,
+            namespaces,
         })
     }
 

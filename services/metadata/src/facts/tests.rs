@@ -99,7 +99,7 @@ impl World {
             let (password_hash, role) = ("$argon2id$v=19$…".into(), Role::User);
             let account =
                 Account { name: name.parse().unwrap(), password_hash, role, standing: Standing::Active };
-            world.service.create_account(&account).await.unwrap();
+            world.service.create_account(&account, &Actor::service()).await.unwrap();
         }
         world.furnish().await;
         world
@@ -150,7 +150,7 @@ impl World {
 }
 
 fn actor() -> Actor {
-    Actor { subject: Subject::User("ann".parse().unwrap()), via: Via::Ui, address: None }
+    Actor { subject: Subject::User("ann".parse().unwrap()), via: Via::Ui, address: None, credential: None }
 }
 
 fn app() -> RepositoryName {

@@ -36,7 +36,7 @@ impl World {
         let (password_hash, role) = ("$argon2id$v=19$…".into(), Role::User);
         let account =
             Account { name: "ann".parse().unwrap(), password_hash, role, standing: Standing::Active };
-        service.create_account(&account).await.unwrap();
+        service.create_account(&account, &Actor::service()).await.unwrap();
         Self { service }
     }
 
@@ -55,7 +55,7 @@ impl World {
             tags,
         };
         let subject = Subject::User("ann".parse().unwrap());
-        let actor = Actor { subject, via: Via::Registry, address: None };
+        let actor = Actor { subject, via: Via::Registry, address: None, credential: None };
         self.service.put_manifest(&manifest, &actor).await.unwrap();
         manifest.digest
     }

@@ -148,7 +148,12 @@ pub(super) async fn service(keyspace: Arc<Cutting>) -> Service {
 }
 
 pub(super) fn actor() -> Actor {
-    Actor { subject: Subject::User("ann".parse().unwrap()), via: Via::Registry, address: None }
+    Actor {
+        subject: Subject::User("ann".parse().unwrap()),
+        via: Via::Registry,
+        address: None,
+        credential: None,
+    }
 }
 
 pub(super) fn account(name: &str, role: Role) -> Account {
@@ -227,7 +232,7 @@ pub(super) fn other() -> RepositoryName {
 /// Where every case begins: two layers, two images, an index of the second, and tags.
 pub(super) async fn furnished(service: &Service) {
     let (name, layers) = (app(), [digest("layer 1"), digest("layer 2")]);
-    service.create_account(&account("ann", Role::Administrator)).await.unwrap();
+    service.create_account(&account("ann", Role::Administrator), &Actor::service()).await.unwrap();
     for layer in &layers {
         let link = held(service, &name, layer, Upload::Reused(1)).await;
         service.link(&link, &actor()).await.unwrap();
@@ -372,18 +377,22 @@ async fn a_quarantine() {
 
 #[tokio::test]
 async fn a_new_account() {
-    for after in 0..=8 {
+    for after in 0..=10 {
         let keyspace = Cutting::new();
         let service = service(keyspace.clone()).await;
         keyspace.cut_after(after);
         let bob = account("bob", Role::User);
-        let cut = service.create_account(&bob).await;
+        let cut = service.create_account(&bob, &Actor::service()).await;
 
         if cut.is_err() {
-            service.create_account(&bob).await.unwrap();
+            service.create_account(&bob, &Actor::service()).await.unwrap();
         }
-        assert_eq!(cut.is_ok(), after == 8, "eight mutations make an account");
+        assert_eq!(
+            cut.is_ok(),
+            after == 10,
+            "two entries of the audit log and eight mutations make an account"
+        );
         assert!(service.account(&bob.name).await.unwrap().is_some());
-        service.create_account(&bob).await.unwrap_err();
+        service.create_account(&bob, &Actor::service()).await.unwrap_err();
     }
 }

@@ -203,7 +203,7 @@ async fn crowd(service: &Service) -> Vec<AccountName> {
     let names: Vec<AccountName> =
         (0..TOLD_AT_ONCE + 50).map(|number| user(&format!("user-{number}"))).collect();
     for name in &names {
-        service.create_account(&account(name.as_str(), Role::User)).await.unwrap();
+        service.create_account(&account(name.as_str(), Role::User), &actor()).await.unwrap();
         service.put_member(&crew(), name, MemberRole::Member, &actor()).await.unwrap();
         set(service, "devs", name.as_str(), Membership::In).await.unwrap();
     }

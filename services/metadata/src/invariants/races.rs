@@ -294,12 +294,15 @@ async fn a_part_is_recorded_while_another_one_is() {
 async fn a_name_is_taken_while_it_is_taken() {
     let (keyspace, service) = world().await;
     let rival = service.clone();
-    keyspace.interpose(async move { rival.create_account(&account("bob", Role::User)).await.unwrap() });
-    let refused = service.create_account(&account("bob", Role::User)).await.unwrap_err();
+    keyspace
+        .interpose(async move { rival.create_account(&account("bob", Role::User), &actor()).await.unwrap() });
+    let refused = service.create_account(&account("bob", Role::User), &actor()).await.unwrap_err();
     assert_eq!(refused, AccountError::NameTaken { name: "bob".parse().unwrap() });
 
     let rival = service.clone();
-    keyspace.interpose(async move { rival.create_account(&account("orga", Role::User)).await.unwrap() });
+    keyspace.interpose(
+        async move { rival.create_account(&account("orga", Role::User), &actor()).await.unwrap() },
+    );
     service.start(&"orga/app".parse().unwrap(), &actor()).await.unwrap();
-    service.create_account(&account("orga", Role::User)).await.unwrap_err();
+    service.create_account(&account("orga", Role::User), &actor()).await.unwrap_err();
 }

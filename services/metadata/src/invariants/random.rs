@@ -119,9 +119,9 @@ async fn run(seed: u64, steps: u64, strictness: Strictness) {
     let (keyspace, dice) = (Cutting::new(), Dice(SeededRandom::new(seed)));
     let world = world(keyspace.clone()).await;
     let service = &world.service;
-    service.create_account(&account("ann", Role::Administrator)).await.unwrap();
+    service.create_account(&account("ann", Role::Administrator), &actor()).await.unwrap();
     if seed.is_multiple_of(2) {
-        service.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("2d"))).await.unwrap();
+        service.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("2d")), &actor()).await.unwrap();
     }
     let names: Vec<RepositoryName> =
         (0..3).map(|number| format!("ann/app{number}").parse().unwrap()).collect();

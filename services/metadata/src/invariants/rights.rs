@@ -49,7 +49,7 @@ pub(super) async fn crewed() -> (Arc<Cutting>, Service) {
     let keyspace = Cutting::new();
     let service = service(keyspace.clone()).await;
     for name in USERS {
-        service.create_account(&account(name, Role::User)).await.unwrap();
+        service.create_account(&account(name, Role::User), &actor()).await.unwrap();
     }
     let actor = actor();
     service.create_organization(&crew(), &user("ann"), &actor).await.unwrap();

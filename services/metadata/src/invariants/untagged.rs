@@ -36,7 +36,7 @@ fn image(body: &str, tags: &[&str]) -> NewManifest {
 
 /// `image 1` has lost its last tag, `image 3` never had one, and the time of both has come.
 async fn two_are_due(world: &World) {
-    world.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("1d"))).await.unwrap();
+    world.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("1d")), &actor()).await.unwrap();
     for tag in ["v1", "latest"] {
         delete(world, tag).await;
     }
@@ -166,7 +166,8 @@ async fn who_comes_while_a_manifest_goes_keeps_it() {
 async fn a_rule_that_is_cleared_while_a_manifest_goes_keeps_it() {
     let (keyspace, world) = due().await;
     let rival = world.service.clone();
-    keyspace.interpose(async move { rival.put_rules(&"ann".parse().unwrap(), None).await.unwrap() });
+    keyspace
+        .interpose(async move { rival.put_rules(&"ann".parse().unwrap(), None, &actor()).await.unwrap() });
 
     assert_eq!(retained(&world).await.unwrap(), 0);
     assert!(is_stored(&world, "image 1").await && is_stored(&world, "image 3").await);

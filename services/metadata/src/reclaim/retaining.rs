@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 use oci::{Digest, RepositoryName};
-use proto::metadata::{Actor, More, reclaim::Retained, rules::RuleSet};
+use proto::metadata::{More, reclaim::Retained, rules::RuleSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Outcome, Service,
+    audit::By,
     deletion::{Found, TAGS_AT_ONCE},
     keys::RepositoryId,
     keyspace::Error,
@@ -131,10 +132,10 @@ impl Service {
         (digest, tags): (&Digest, &[TagBefore]),
         rules: &RulesBefore,
     ) -> Result<(u64, u64), Error> {
-        let (actor, mut gone) = (Actor::service(), 0);
+        let mut gone = 0;
         let (first, last) = tags.split_at(tags.len().saturating_sub(TAGS_AT_ONCE));
         for some in first.chunks(TAGS_AT_ONCE) {
-            if self.remove_tags(name, place, (some, rules), &actor).await? == Outcome::Committed {
+            if self.remove_tags(name, place, (some, rules), By::rules()).await? == Outcome::Committed {
                 gone += some.len() as u64;
             }
         }
@@ -146,9 +147,9 @@ impl Service {
         };
         let (outcome, manifests) = match &found {
             Found::Deletable(found) => {
-                (self.throw_away((name, place), (digest, found), (last, rules), &actor).await?, 1)
+                (self.throw_away((name, place), (digest, found), (last, rules), By::rules()).await?, 1)
             }
-            _ => (self.remove_tags(name, place, (last, rules), &actor).await?, 0),
+            _ => (self.remove_tags(name, place, (last, rules), By::rules()).await?, 0),
         };
         Ok(match outcome {
             Outcome::Committed => (gone + last.len() as u64, manifests),

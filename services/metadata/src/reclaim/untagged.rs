@@ -3,10 +3,11 @@
 
 use futures_util::future::try_join_all;
 use oci::{Digest, RepositoryName};
-use proto::metadata::{Actor, rules::Untagged};
+use proto::metadata::rules::Untagged;
 
 use crate::{
     Outcome, Service,
+    audit::By,
     deletion::Found,
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Mutation},
@@ -74,8 +75,8 @@ impl Service {
         let Found::Deletable(found) = self.deletable(place.0, place.1, digest).await? else {
             return Ok(Went::No);
         };
-        let (found, actor) = (found.only_if(as_long_as), Actor::service());
-        Ok(match self.throw_away(place, (digest, &found), (leftovers, rules), &actor).await? {
+        let found = found.only_if(as_long_as);
+        Ok(match self.throw_away(place, (digest, &found), (leftovers, rules), By::rules()).await? {
             Outcome::Committed => Went::Yes,
             Outcome::Conflicted => Went::No,
         })

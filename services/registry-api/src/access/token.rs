@@ -12,6 +12,8 @@ use proto::{
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) subject: Subject,
+    /// What it was given for; none: a password, or nobody's.
+    pub(crate) credential: Option<CredentialId>,
     pub(crate) scopes: Vec<Scope>,
     pub(crate) key: KeyId,
     pub(crate) issuer: String,
@@ -37,8 +39,9 @@ pub(crate) fn verified(text: &str, id: KeyId, key: &DecodingKey) -> Option<Token
     let claims = jsonwebtoken::decode::<Claims>(text, key, &signature_only()).ok()?.claims;
     let subject: Subject = claims.sub.parse().ok()?;
     Some(Token {
-        revocable: revocable(&subject, claims.cid),
+        revocable: revocable(&subject, claims.cid.clone()),
         subject,
+        credential: claims.cid,
         scopes: claims.access.iter().filter_map(AccessEntry::scope).collect(),
         key: id,
         issuer: claims.iss,

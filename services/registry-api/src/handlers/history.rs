@@ -63,7 +63,7 @@ fn wanted(asked: &Asked, repository: &RepositoryName, tag: &Tag) -> Result<Wante
 }
 
 /// Histories know milliseconds: what is before a part of one is before the next one.
-fn upwards(time: Timestamp) -> Timestamp {
+pub(crate) fn upwards(time: Timestamp) -> Timestamp {
     let up = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Ceil);
     time.round(up).unwrap_or(time)
 }

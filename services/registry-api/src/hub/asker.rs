@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 use oci::AccountName;
-use proto::auth::{
-    Credentials, Subject,
-    identities::{Asker, Deed, Permit},
+use proto::{
+    auth::{
+        Credentials, Subject,
+        identities::{Asker, Deed, Permit},
+    },
+    metadata::Via,
 };
 use secrecy::ExposeSecret as _;
 
@@ -34,7 +37,7 @@ impl FromRequestParts<Arc<Registry>> for Asking {
     async fn from_request_parts(parts: &mut Parts, registry: &Arc<Registry>) -> Result<Self, Problem> {
         let credentials = presented(&parts.headers)?;
         let address = registry.asked(parts).address;
-        Ok(Self { registry: Arc::clone(registry), asker: Asker { credentials, address } })
+        Ok(Self { registry: Arc::clone(registry), asker: Asker { credentials, address, via: Via::Api } })
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) async fn put_member(
 
 /// Remove a member
 ///
-/// For owners; from all teams too. The last owner stays one.
+/// For owners, and for the member, who leaves so; from all teams too. The last owner stays one. Whoever has left is told
+/// nothing of the organization any more: leaving again is a 404.
 #[utoipa::path(
     delete, path = "/api/v1/organizations/{name}/members/{user}", tag = "organizations", params(OfMember),
     responses((status = 204, description = "The user is no member (any more)."), Refused, Conflicting)
@@ -101,7 +102,7 @@ pub(super) async fn remove_member(
     asking: Asking,
     At(OfMember { name, user }): At<OfMember>,
 ) -> Result<Response, Problem> {
-    let permit = asking.permit(&Deed::ManageNamespace(name.clone())).await?;
+    let permit = asking.permit(&Deed::RemoveMember(name.clone(), user.clone())).await?;
     let organizations = &asking.services().organizations;
     let removed = retry::repeated(|| organizations.remove_member(&name, &user, &permit.actor)).await;
     answer::gone(removed, |error| matches!(error, AccountError::MemberUnknown { .. }))

@@ -90,6 +90,30 @@ schema!(
     )
 );
 schema!(
+    EventId,
+    text("What an entry is known by: a ULID, which says when.", 26, "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")
+);
+schema!(
+    ActionName,
+    text("What was done: a noun, a dot and a verb, as `member.put`.", 64, r"^[a-z][a-z_]*\.[a-z][a-z_]*$")
+);
+schema!(
+    ActionFilter,
+    text(
+        "An action, as `member.put`, or all of a noun, as `member`.",
+        64,
+        r"^[a-z][a-z_]*(\.[a-z][a-z_]*)?$"
+    )
+);
+schema!(
+    ActorName,
+    text("A user, or a robot as `team+ci`.", 265, concat!("^", part!(), r"(\+", part!(), ")?$"))
+);
+schema!(
+    Via,
+    words("Through which door something was done.", ["registry", "ui", "api", "service", "operator"])
+);
+schema!(
     Grantee,
     Schema::OneOf(
         OneOfBuilder::new()

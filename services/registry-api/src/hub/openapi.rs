@@ -47,13 +47,15 @@ pub(super) fn beginning() -> OpenApi {
         (name = "robots", description = "Secrets that stand for nobody but themselves, in one namespace."),
         (name = "organizations", description = "Namespaces with members and teams."),
         (name = "repositories", description = "What is pushed and pulled, and who may."),
+        (name = "audit", description = "Who did what, to what, when and from where."),
         (name = "document", description = "This document."),
     ),
     components(schemas(
         Problem, names::AccountName, names::NamespaceName, names::TeamName, names::RobotLabel, names::RobotName,
         names::FullRepositoryName, names::RepositoryPath, names::Beginning, names::Pattern, names::TagName,
         names::CredentialId, names::Grantee, names::Time, names::NewPassword, names::Role, names::Standing,
-        names::Visibility, names::Level, names::MemberRole, names::Permission,
+        names::Visibility, names::Level, names::MemberRole, names::Permission, names::EventId, names::ActionFilter, names::ActorName, names::ActionName,
+        names::Via,
     ))
 )]
 struct Common;

@@ -111,6 +111,21 @@ where
     Listed { items: found.entries.into_iter().map(item).collect(), next, link }
 }
 
+/// The part of a list that was found; `next` is what the list goes on after.
+pub(super) fn listed_until<K, E, T>(
+    part: &Part<K>,
+    found: Vec<E>,
+    next: Option<&K>,
+    item: impl Fn(E) -> T,
+) -> Listed<T>
+where
+    K: Display,
+{
+    let next = next.map(ToString::to_string);
+    let link = next.as_deref().map(|cursor| part.link(cursor));
+    Listed { items: found.into_iter().map(item).collect(), next, link }
+}
+
 impl<T> Part<T> {
     /// The same part of a list that is ordered by what `name` makes of a cursor.
     pub(super) fn map<U>(self, name: impl FnOnce(T) -> U) -> Part<U> {

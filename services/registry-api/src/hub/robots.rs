@@ -32,7 +32,7 @@ use crate::retry;
 pub(super) struct OfNamespace {
     /// The user or organization.
     #[param(value_type = names::NamespaceName)]
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -12,9 +12,10 @@ use proto::{
         identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
     },
     metadata::{
-        AccountError, Actor, Credentials, More, Organizations, Page, PageRequest, RepositoryError,
+        AccountError, Actor, AuditLog, Credentials, More, Organizations, Page, PageRequest, RepositoryError,
         RepositorySettings, Standing, Users, Via, Visibility,
         accounts::Role,
+        audit::{Entries, WantedEntries},
         credentials::{
             Credential, CredentialOwner, CredentialUse, Holder, Limits, NewCredential, Revocation,
         },
@@ -90,7 +91,8 @@ impl Identities for FakeIdentities {
         self.begin("authorize", asker)?;
         self.deeds.lock().unwrap().push(deed.clone());
         let subject = self.subject.lock().unwrap().clone();
-        let actor = Actor { subject: subject.clone(), via: Via::Service, address: asker.address };
+        let actor =
+            Actor { subject: subject.clone(), via: Via::Service, address: asker.address, credential: None };
         Ok(Permit { subject, role: Role::User, credential: Some(id()), actor })
     }
 
@@ -147,6 +149,9 @@ pub(crate) struct FakeAccounts {
     /// What was written, by whom last.
     pub(crate) done: Mutex<Vec<String>>,
     pub(crate) kept: Mutex<Vec<Credential>>,
+    /// What was asked of the audit log, and what it says.
+    pub(crate) asked: Mutex<Vec<WantedEntries>>,
+    pub(crate) log: Mutex<Entries>,
 }
 
 impl FakeAccounts {
@@ -356,6 +361,15 @@ impl Credentials for FakeAccounts {
 
     async fn revocations(&self, _: Option<&EventId>) -> Result<Vec<Revocation>, AccountError> {
         unreachable!("the edge asks auth")
+    }
+}
+
+#[async_trait]
+impl AuditLog for FakeAccounts {
+    async fn audit_entries(&self, wanted: &WantedEntries) -> Result<Entries, AccountError> {
+        self.faults.check("audit_entries", When::Before)?;
+        self.asked.lock().unwrap().push(wanted.clone());
+        Ok(self.log.lock().unwrap().clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The management API.
 
 mod askers;
+mod audit;
 mod document;
 mod lists;
 mod operations;

@@ -74,6 +74,7 @@ impl World {
             users: accounts.clone(),
             organizations: accounts.clone(),
             credentials: accounts.clone(),
+            audit: accounts.clone(),
         };
         let process =
             Process { clock: clock.clone(), shutdown: Shutdown::new(), readiness: Readiness::new() };

@@ -18,7 +18,7 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, Credentials, Organizations, Reclaim, Repositories, RepositoryError,
+        Accounts, Actor, AuditLog, Credentials, Organizations, Reclaim, Repositories, RepositoryError,
         RepositorySettings, Rules, Standing, Uploads, Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
@@ -50,6 +50,8 @@ pub struct World {
     pub settings: Arc<dyn RepositorySettings>,
     /// Its organizations.
     pub organizations: Arc<dyn Organizations>,
+    /// What was done in it.
+    pub audit: Arc<dyn AuditLog>,
     /// Its time.
     pub clock: Arc<ManualClock>,
 }
@@ -64,8 +66,9 @@ impl World {
     /// A new user, acting through the registry.
     pub(crate) async fn user(&self, name: &str, role: Role) -> Actor {
         let account = account(name, role);
-        self.accounts.create_account(&account).await.unwrap();
-        Actor { subject: Subject::User(account.name), via: Via::Registry, address: "192.0.2.7".parse().ok() }
+        self.accounts.create_account(&account, &Actor::service()).await.unwrap();
+        let (subject, address) = (Subject::User(account.name), "192.0.2.7".parse().ok());
+        Actor { subject, via: Via::Registry, address, credential: None }
     }
 
     /// Uploads and links content that nobody has, as a client does it.

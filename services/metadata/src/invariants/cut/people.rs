@@ -68,7 +68,7 @@ async fn cut_and_repeated<E: std::fmt::Debug>(
     for after in 0.. {
         let keyspace = Cutting::new();
         let world = world(keyspace.clone()).await;
-        world.create_account(&account("ann", Role::Administrator)).await.unwrap();
+        world.create_account(&account("ann", Role::Administrator), &Actor::service()).await.unwrap();
         prepare(&world).await;
 
         keyspace.cut_after(after);
@@ -163,8 +163,8 @@ async fn a_user_who_may_do_less_or_more() {
     };
     let more = UserChange { role: Some(Role::Administrator), ..UserChange::default() };
     let prepare = async |world: &World| {
-        world.create_account(&account("bob", Role::Administrator)).await.unwrap();
-        world.create_account(&account("cid", Role::User)).await.unwrap();
+        world.create_account(&account("bob", Role::Administrator), &Actor::service()).await.unwrap();
+        world.create_account(&account("cid", Role::User), &Actor::service()).await.unwrap();
     };
 
     let lower = async |service: &Service| service.change_user(&ann(), &less, &Actor::service()).await;
@@ -192,7 +192,7 @@ async fn a_user_who_may_do_less_or_more() {
 async fn a_list_of_administrators_that_promises_too_much_is_not_believed() {
     let service = service(Cutting::new()).await;
     for (name, role) in [("ann", Role::Administrator), ("bob", Role::User)] {
-        service.create_account(&account(name, role)).await.unwrap();
+        service.create_account(&account(name, role), &Actor::service()).await.unwrap();
     }
     // As a crash leaves it in the middle of making bob one.
     let listed = crate::administrators::listed_administrator(&"bob".parse().unwrap());
@@ -208,7 +208,7 @@ async fn administrators_of_before_there_was_a_list_are_found() {
     let keyspace = Cutting::new();
     let founded = service(keyspace.clone()).await;
     for (name, role) in [("ann", Role::Administrator), ("bob", Role::Administrator), ("cid", Role::User)] {
-        founded.create_account(&account(name, role)).await.unwrap();
+        founded.create_account(&account(name, role), &Actor::service()).await.unwrap();
     }
     let forgotten = Commit::synced()
         .then(Mutation::RemoveSet(keys::ADMINISTRATORS))
@@ -229,7 +229,7 @@ async fn two_administrators_that_go_at_once_do_not_both_go() {
     let service = service(keyspace.clone()).await;
     let bob: AccountName = "bob".parse().unwrap();
     for name in ["ann", "bob"] {
-        service.create_account(&account(name, Role::Administrator)).await.unwrap();
+        service.create_account(&account(name, Role::Administrator), &Actor::service()).await.unwrap();
     }
     let less = UserChange { role: Some(Role::User), ..UserChange::default() };
     let (rival, first) = (service.clone(), bob.clone());
@@ -247,7 +247,7 @@ async fn two_administrators_that_go_at_once_do_not_both_go() {
 async fn a_session_that_begins_while_the_password_changes_ends_too() {
     let keyspace = Cutting::new();
     let service = service(keyspace.clone()).await;
-    service.create_account(&account("ann", Role::User)).await.unwrap();
+    service.create_account(&account("ann", Role::User), &Actor::service()).await.unwrap();
     let session = new(1, Holder::Session(ann()));
     let (rival, begun) = (service.clone(), session.clone());
     keyspace.interpose(async move { put(&rival, &begun).await });
@@ -263,7 +263,7 @@ async fn a_session_that_begins_while_the_password_changes_ends_too() {
 async fn what_is_told_later_stands_behind_what_was_told_before() {
     let keyspace = Cutting::new();
     let world = world(keyspace.clone()).await;
-    world.create_account(&account("ann", Role::User)).await.unwrap();
+    world.create_account(&account("ann", Role::User), &Actor::service()).await.unwrap();
     let [first, second] = [1, 2].map(|number| new(number, Holder::User(ann())));
     for credential in [&first, &second] {
         put(&world, credential).await;
@@ -282,7 +282,7 @@ async fn what_is_told_later_stands_behind_what_was_told_before() {
 #[tokio::test]
 async fn old_revocations_go_when_new_ones_come() {
     let world = world(Cutting::new()).await;
-    world.create_account(&account("ann", Role::User)).await.unwrap();
+    world.create_account(&account("ann", Role::User), &Actor::service()).await.unwrap();
     let owner = CredentialOwner::User(ann());
     for number in 0..3 {
         let credential = new(number, Holder::User(ann()));
@@ -299,11 +299,11 @@ async fn old_revocations_go_when_new_ones_come() {
 #[tokio::test]
 async fn the_push_of_a_robot_or_a_user_makes_no_organization() {
     let service = service(Cutting::new()).await;
-    service.create_account(&account("ann", Role::User)).await.unwrap();
+    service.create_account(&account("ann", Role::User), &Actor::service()).await.unwrap();
     put(&service, &new(1, robot())).await;
     let name: RepositoryName = "team/app".parse().unwrap();
     for subject in [Subject::Robot("ann+ci".parse().unwrap()), Subject::User(ann()), Subject::Anonymous] {
-        let actor = Actor { subject, via: Via::Registry, address: None };
+        let actor = Actor { subject, via: Via::Registry, address: None, credential: None };
         let pushed = service.put_manifest(&manifest(&name, "image", &[], &["v1"]), &actor).await;
         let namespace = name.namespace();
         assert_eq!(pushed, Err(RepositoryError::NamespaceUnknown { namespace: namespace.clone() }));

@@ -25,7 +25,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 /// All there is under `/api/v1`.
-const SERVED: [&str; 37] = [
+const SERVED: [&str; 39] = [
     "delete /namespaces/{namespace}/robots/{id}",
     "delete /organizations/{name}/members/{user}",
     "delete /organizations/{name}/teams/{team}",
@@ -34,6 +34,8 @@ const SERVED: [&str; 37] = [
     "delete /repositories/{namespace}/{repository}/tags/{tag}",
     "delete /sessions/current",
     "delete /tokens/{id}",
+    "get /audit",
+    "get /namespaces/{namespace}/audit",
     "get /namespaces/{namespace}/robots",
     "get /openapi.json",
     "get /organizations",

@@ -96,7 +96,13 @@ const APP: &str = r#"ManageRepository("ann/app")"#;
     DEVS,
     "put_member devs bob Owner by ann"
 )]
-#[case("DELETE", "/organizations/devs/members/bob", "", DEVS, "remove_member devs bob by ann")]
+#[case(
+    "DELETE",
+    "/organizations/devs/members/bob",
+    "",
+    r#"RemoveMember("devs", "bob")"#,
+    "remove_member devs bob by ann"
+)]
 #[case(
     "PUT",
     "/organizations/devs/teams/core",
