@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use oci::{AccountName, NameError, RobotName, Scope};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use service_kit::grpc::CallerError;
 
 pub use claims::{AccessEntry, Claims};
 pub use client::AuthClient;
 pub use identities::{Identities, IdentityError};
+pub use service_kit::{grpc::ServiceName, jose::PublicKey};
 
 mod claims;
 pub mod client;
@@ -22,7 +24,8 @@ pub mod suite;
 /// Who may do what.
 #[async_trait]
 pub trait Auth: Send + Sync + 'static {
-    /// Issues a token for the part of the asked scopes that the subject has, possibly none.
+    /// Issues a token for the part of the asked scopes that the subject has, possibly none. Whoever has shown a password
+    /// or an access token gets a refresh token too, if they want one; it may no more than what they have shown.
     ///
     /// # Errors
     /// `WrongCredentials`; `UnknownService`; `Throttled`; `Overloaded`; `Unavailable`.
@@ -44,7 +47,12 @@ pub enum Subject {
     User(AccountName),
     /// A robot of a namespace.
     Robot(RobotName),
+    /// A program of another team that calls gRPC itself: no token of the registry is for one.
+    Service(ServiceName),
 }
+
+/// What the name of a service account follows, as text: no user and no robot has a `:`.
+const SERVICE: &str = "service:";
 
 impl fmt::Display for Subject {
     /// The `sub` of a token: empty for anonymous.
@@ -53,20 +61,35 @@ impl fmt::Display for Subject {
             Self::Anonymous => Ok(()),
             Self::User(name) => name.fmt(f),
             Self::Robot(name) => name.fmt(f),
+            Self::Service(name) => write!(f, "{SERVICE}{name}"),
         }
     }
 }
 
+/// Why a text is no [`Subject`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectError {
+    /// No user and no robot.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// No service account.
+    #[error(transparent)]
+    Service(#[from] CallerError),
+}
+
 impl FromStr for Subject {
-    type Err = NameError;
+    type Err = SubjectError;
 
     /// Reads the `sub` of a token.
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        match text {
-            "" => Ok(Self::Anonymous),
-            robot if robot.contains(RobotName::SEPARATOR) => robot.parse().map(Self::Robot),
-            user => user.parse().map(Self::User),
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        if let Some(service) = text.strip_prefix(SERVICE) {
+            return Ok(Self::Service(service.parse()?));
         }
+        Ok(match text {
+            "" => Self::Anonymous,
+            robot if robot.contains(RobotName::SEPARATOR) => Self::Robot(robot.parse()?),
+            user => Self::User(user.parse()?),
+        })
     }
 }
 
@@ -90,6 +113,18 @@ pub struct TokenRequest {
     pub scopes: Vec<Scope>,
     /// Where the client is.
     pub address: Option<IpAddr>,
+    /// Whether it wants to come back without the password.
+    pub offline: Offline,
+}
+
+/// Whether a client wants a refresh token, to ask for tokens without a password.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Offline {
+    /// It does.
+    Wanted,
+    /// It does not.
+    #[default]
+    Not,
 }
 
 /// A signed token and what it says.
@@ -105,6 +140,8 @@ pub struct IssuedToken {
     pub issued_at: Timestamp,
     /// How long it lives from then on, in whole seconds: 60 to 300.
     pub expires_in: Duration,
+    /// What stands for the password from now on, if that was wanted and can be had.
+    pub refresh_token: Option<SecretString>,
 }
 
 /// A public key.
@@ -112,8 +149,8 @@ pub struct IssuedToken {
 pub struct VerificationKey {
     /// RFC 7638 thumbprint: the `kid` of tokens.
     pub id: KeyId,
-    /// Ed25519.
-    pub public_key: [u8; 32],
+    /// What kind of key it is says how its tokens are signed.
+    pub public_key: PublicKey,
 }
 
 /// The name of a signing key.

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod blob;
 pub mod metadata;
+pub mod roles;
 
 mod body;
 mod call;
@@ -16,14 +17,27 @@ mod stream;
 
 pub use stream::{ByteStream, StreamError, empty_stream, stream_of};
 
-/// File descriptor sets for gRPC reflection, one for each process: with the services that it offers.
+/// The services that each process offers, for its gRPC port.
 pub mod descriptors {
+    use service_kit::grpc::Described;
+
+    use crate::roles;
+
     /// Of the auth process.
-    pub const AUTH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/auth.binpb"));
+    pub const AUTH: Described = Described {
+        descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/auth.binpb")),
+        roles: roles::OF_AUTH,
+    };
     /// Of the blob process.
-    pub const BLOB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blob.binpb"));
+    pub const BLOB: Described = Described {
+        descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/blob.binpb")),
+        roles: roles::OF_BLOB,
+    };
     /// Of the metadata process.
-    pub const METADATA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/metadata.binpb"));
+    pub const METADATA: Described = Described {
+        descriptors: include_bytes!(concat!(env!("OUT_DIR"), "/metadata.binpb")),
+        roles: roles::OF_METADATA,
+    };
 }
 
 #[allow(clippy::pedantic, missing_debug_implementations, unreachable_pub, missing_docs)] // generated

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 pub use accounts::{AccountError, Accounts};
 pub use audit::AuditLog;
+pub use avatars::Avatars;
 pub use credentials::Credentials;
 pub use organizations::Organizations;
+pub use quotas::Quotas;
 pub use reclaim::{Reclaim, ReclaimError};
 pub use repositories::{Repositories, RepositoryError};
 pub use rules::Rules;
@@ -21,8 +23,10 @@ use crate::auth::Subject;
 
 pub mod accounts;
 pub mod audit;
+pub mod avatars;
 pub mod credentials;
 pub mod organizations;
+pub mod quotas;
 pub mod reclaim;
 pub mod repositories;
 pub mod rules;

@@ -139,11 +139,13 @@ impl Failure for IdentityError {
 impl Failure for UploadError {
     fn code(&self) -> Code {
         match self {
-            Self::NamespaceUnknown { .. } | Self::UploadUnknown { .. } => Code::NotFound,
+            Self::NamespaceUnknown { .. } | Self::Moved { .. } | Self::UploadUnknown { .. } => Code::NotFound,
             Self::OffsetMoved { .. } | Self::HoldLost { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,
             Self::Damaged { .. } => Code::DataLoss,
-            Self::TooManyParts { .. } | Self::NoSpace { .. } => Code::ResourceExhausted,
+            Self::TooManyParts { .. } | Self::QuotaExceeded { .. } | Self::NoSpace { .. } => {
+                Code::ResourceExhausted
+            }
             Self::Unavailable { .. } => Code::Unavailable,
         }
     }
@@ -158,10 +160,11 @@ impl Failure for RepositoryError {
         match self {
             Self::NameUnknown { .. }
             | Self::NamespaceUnknown { .. }
+            | Self::Moved { .. }
             | Self::BlobUnknown { .. }
             | Self::ManifestUnknown { .. }
             | Self::NothingToRestore { .. } => Code::NotFound,
-            Self::RepositoryExists { .. } => Code::AlreadyExists,
+            Self::RepositoryExists { .. } | Self::NameLeadsElsewhere { .. } => Code::AlreadyExists,
             Self::ReferencesMissing { .. }
             | Self::StillNeeded { .. }
             | Self::TagUnexpected { .. }
@@ -204,6 +207,7 @@ impl Failure for AccountError {
             | Self::MemberUnknown { .. }
             | Self::TeamUnknown { .. }
             | Self::RepositoryUnknown { .. }
+            | Self::SigningKeyUnknown { .. }
             | Self::CredentialUnknown { .. } => Code::NotFound,
             Self::NameReserved { .. } | Self::LastOwner { .. } | Self::LastAdministrator { .. } => {
                 Code::FailedPrecondition

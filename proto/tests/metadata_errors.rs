@@ -47,6 +47,10 @@ impl Repositories for Scripted {
         Ok(self.manifest.clone())
     }
 
+    async fn pull(&self, _: &RepositoryName, _: &Reference) -> Result<Manifest, RepositoryError> {
+        Ok(self.manifest.clone())
+    }
+
     async fn put_manifest(&self, _: &NewManifest, _: &Actor) -> Result<(), RepositoryError> {
         Err(self.error.clone())
     }

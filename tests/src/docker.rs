@@ -95,6 +95,14 @@ impl Docker {
         assert!(printed.contains("Login Succeeded"), "{printed}");
     }
 
+    /// What the client keeps of its logins.
+    ///
+    /// # Panics
+    /// If it keeps nothing.
+    pub fn kept_logins(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("config/config.json")).unwrap()
+    }
+
     /// Makes an image of the files in `content` without any registry.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use std::{
     process::{Command, ExitStatus},
 };
 
-use crate::process::try_run;
+use crate::{certificates::Certificates, process::try_run};
 
 /// How a call shows that it may.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,31 @@ pub fn call_described(
     try_run(grpcurl().args(described).arg(address.to_string()).arg(method))
 }
 
+/// Calls a method with an empty message over TLS, as whoever has the certificate `name`, and shows nothing else.
+///
+/// # Panics
+/// If grpcurl cannot be started.
+pub fn call_with_certificate(
+    address: SocketAddr,
+    certificates: &Certificates,
+    name: Option<&str>,
+    method: &str,
+) -> (ExitStatus, String) {
+    let mut command = grpcurl_over_tls();
+    command.arg("-cacert").arg(certificates.at("ca.pem"));
+    if let Some(name) = name {
+        command.arg("-cert").arg(certificates.at(&format!("{name}.pem")));
+        command.arg("-key").arg(certificates.at(&format!("{name}.key")));
+    }
+    // Described by the files, so that whoever is refused is refused for the method and not for reflection.
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
+    command.arg("-import-path").arg(directory);
+    for proto in ["auth", "blob", "metadata"] {
+        command.arg("-proto").arg(format!("bucket/v1/{proto}.proto"));
+    }
+    try_run(command.arg(address.to_string()).arg(method))
+}
+
 fn header(flag: &str, shown: Shown<'_>) -> Vec<String> {
     match shown {
         Shown::Nothing => Vec::new(),
@@ -63,10 +88,16 @@ fn header(flag: &str, shown: Shown<'_>) -> Vec<String> {
 }
 
 fn grpcurl() -> Command {
+    let mut command = grpcurl_over_tls();
+    command.arg("-plaintext");
+    command
+}
+
+fn grpcurl_over_tls() -> Command {
     let cache = std::env::var_os("TEST_CACHE").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let cache = cache.unwrap_or_else(|| home().join(".cache/bucket"));
     let mut command = Command::new(cache.join("tools/bin/grpcurl"));
-    command.args(["-plaintext", "-max-time", "20"]);
+    command.args(["-max-time", "20"]);
     command
 }

@@ -38,6 +38,12 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// The same, of the edges alone.
     pub edges: Vec<(String, String)>,
+    /// The same, of the services that have a gRPC port.
+    pub ports: Vec<(String, String)>,
+    /// The same, of the auth service.
+    pub auth: Vec<(String, String)>,
+    /// The certificates that gRPC ports and their callers know each other by. None: they speak plainly.
+    pub certificates: Option<PathBuf>,
     /// When what nobody needs goes.
     pub reclaim: Reclaim,
 }
@@ -113,6 +119,11 @@ impl Hub {
     pub fn raws(&self) -> Vec<Raw> {
         let first = Raw::new(&format!("http://{}", self.edges()[0]));
         self.edges().iter().map(|edge| first.at(&format!("http://{edge}"))).collect()
+    }
+
+    /// The certificates of its gRPC ports, if it has any.
+    pub fn certificates(&self) -> Option<&Path> {
+        self.options.certificates.as_deref()
     }
 
     /// The name and password of the administrator.
@@ -218,7 +229,11 @@ impl Hub {
     fn command(&self, service: Service) -> Command {
         let config = self.directory.path().join(format!("{}.toml", service.name()));
         let reclaim = service.reclaiming(self.options.reclaim);
-        fs::write(&config, service.configuration(&self.data()) + &reclaim).unwrap();
+        let mut text = service.configuration(&self.data()) + &reclaim;
+        if let Some(certificates) = &self.options.certificates {
+            text = service.privately(&text, certificates);
+        }
+        fs::write(&config, text).unwrap();
 
         let mut command = Command::new(binary(service.binary()));
         if service == Service::Bucket {
@@ -232,6 +247,12 @@ impl Hub {
             .envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         if service.is_edge() {
             command.envs(self.options.edges.iter().map(|(name, value)| (name, value)));
+        }
+        if service == Service::Auth {
+            command.envs(self.options.auth.iter().map(|(name, value)| (name, value)));
+        }
+        if service.is_grpc() {
+            command.envs(self.options.ports.iter().map(|(name, value)| (name, value)));
         }
         command
     }

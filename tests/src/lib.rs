@@ -3,16 +3,18 @@
 
 pub mod address;
 pub mod api;
+pub mod certificates;
 pub mod docker;
 pub mod grpcurl;
 pub mod hub;
 pub mod image;
 pub mod nginx;
-mod operator;
+pub mod operator;
 pub mod podman;
 pub mod process;
 pub mod raw;
 pub mod service;
+pub mod service_account;
 pub mod skopeo;
 pub mod topology;
 pub mod tree;

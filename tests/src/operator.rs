@@ -24,11 +24,30 @@ impl Hub {
         } else {
             let token = self.data().join("token");
             fs::write(&token, Service::token()).unwrap();
-            let metadata = format!("http://{}", Service::Metadata.listens_at());
+            let scheme = if self.certificates().is_some() { "https" } else { "http" };
+            let metadata = format!("{scheme}://{}", Service::Metadata.listens_at());
             command.args(["--metadata", &metadata, "--service-token-file"]).arg(token);
+            if let Some(certificates) = self.certificates() {
+                command.arg("--tls-ca").arg(certificates.join("ca.pem"));
+            }
         }
-        let output = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+        outcome(&mut command)
     }
+}
+
+/// Runs `bucket` with these arguments, for what needs no hub. What it prints.
+///
+/// # Errors
+/// What it complains about.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn without_hub(arguments: &[&str]) -> Result<String, String> {
+    outcome(Command::new(binary("bucket")).args(arguments))
+}
+
+fn outcome(command: &mut Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }

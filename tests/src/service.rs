@@ -1,6 +1,6 @@
 //! The processes of a hub: their names, addresses and configurations.
 
-use std::{net::SocketAddr, path::Path};
+use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
 use crate::{Topology, address, hub::Reclaim};
 
@@ -116,6 +116,23 @@ impl Service {
             Self::Blob1 | Self::Blob2 => format!("[blob.sweep]\n{sweep}"),
             _ => String::new(),
         }
+    }
+
+    /// A configuration file with TLS wherever gRPC is spoken.
+    pub(crate) fn privately(self, text: &str, certificates: &Path) -> String {
+        let at = |name: &str| certificates.join(name).display().to_string();
+        let mut private = text.replace("[\"http://", "[\"https://");
+        if self.is_grpc() {
+            let (certificate, key, clients) = (at("port.pem"), at("port.key"), at("ca.pem"));
+            let files = format!("certificate_file = \"{certificate}\"\nkey_file = \"{key}\"");
+            writeln!(private, "[grpc.tls]\n{files}\nclient_ca_file = \"{clients}\"").unwrap();
+        }
+        for upstream in ["auth", "metadata", "blob"] {
+            if text.contains(&format!("[{upstream}]\nurls")) {
+                writeln!(private, "[{upstream}.tls]\nca_file = \"{}\"", at("ca.pem")).unwrap();
+            }
+        }
+        private
     }
 
     /// Its configuration file.

@@ -46,6 +46,44 @@ fn what_is_commented_out_is_a_key_too() {
 }
 
 #[test]
+fn ports_take_keys_certificates_and_callers() {
+    let tls = [
+        ("BUCKET_GRPC__TLS__CERTIFICATE_FILE", "/etc/bucket/tls/port.pem"),
+        ("BUCKET_GRPC__TLS__KEY_FILE", "/etc/bucket/tls/port-key.pem"),
+        ("BUCKET_GRPC__TLS__CLIENT_CA_FILE", "/etc/bucket/tls/ca.pem"),
+    ];
+    let keys = ("BUCKET_GRPC__SERVICE_KEYS_FILE", "/etc/bucket/service-keys.json");
+    let callers = r#"[{ name = "team-x", san = "spiffe://x", roles = ["metadata.read"] }]"#;
+    let callers = ("BUCKET_GRPC__CALLERS", callers);
+
+    let read_port = |environment: &[(&str, &str)]| {
+        read::<metadata::config::Settings>("metadata.toml", environment).map(|settings| settings.grpc)
+    };
+    let port = read_port(&[keys, callers, tls[0], tls[1], tls[2]]).unwrap();
+    assert_eq!(port.callers[0].name.as_str(), "team-x");
+    let error = read_port(&[callers, tls[0], tls[1]]).unwrap_err().to_string();
+    assert!(error.contains("client_ca_file"), "{error}");
+    read::<auth::config::Settings>("auth.toml", &[keys, tls[0], tls[1]]).unwrap();
+    read::<blob::config::Settings>("blob.toml", &[keys, tls[0], tls[1]]).unwrap();
+}
+
+#[test]
+fn callers_take_certificates_for_https_and_only_then() {
+    let https = ("BUCKET_METADATA__URLS", r#"["https://metadata:7001"]"#);
+    let ca = ("BUCKET_METADATA__TLS__CA_FILE", "/etc/bucket/tls/ca.pem");
+    let certificate = ("BUCKET_METADATA__TLS__CERTIFICATE_FILE", "/etc/bucket/tls/service.pem");
+    let key = ("BUCKET_METADATA__TLS__KEY_FILE", "/etc/bucket/tls/service-key.pem");
+    let domain = ("BUCKET_METADATA__TLS__DOMAIN", "metadata");
+
+    let read_ui = |environment: &[(&str, &str)]| read::<ui::config::Settings>("ui.toml", environment);
+    read_ui(&[https, ca]).unwrap();
+    read_ui(&[https, ca, certificate, key, domain]).unwrap();
+    for half in [&[https][..], &[ca], &[https, ca, key]] {
+        assert!(read_ui(half).is_err(), "{half:?}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named() {
     let unknown = [("BUCKET_REGISTRY__EXTERNAL_URI", "https://hub.example.com")];
     let error = read::<all_in_one::config::Settings>("bucket.toml", &unknown).unwrap_err().to_string();

@@ -109,6 +109,22 @@ impl Target {
         format!("/v2/{name}/_oci/tag-history/<tag>")
     }
 
+    /// The same in a repository of another name; none if it is in no repository.
+    #[must_use]
+    pub fn in_repository(&self, name: RepositoryName) -> Option<Self> {
+        Some(match self.clone() {
+            Self::Base | Self::RegistryExtensions | Self::Catalog | Self::Repositories(_) => return None,
+            Self::Blob(_, digest) => Self::Blob(name, digest),
+            Self::Uploads(_) => Self::Uploads(name),
+            Self::Upload(_, session) => Self::Upload(name, session),
+            Self::Manifest(_, reference) => Self::Manifest(name, reference),
+            Self::Referrers(_, subject) => Self::Referrers(name, subject),
+            Self::Tags(_) => Self::Tags(name),
+            Self::Extensions(_) => Self::Extensions(name),
+            Self::TagHistory(_, tag) => Self::TagHistory(name, tag),
+        })
+    }
+
     /// The repository that it is in.
     pub const fn repository(&self) -> Option<&RepositoryName> {
         match self {

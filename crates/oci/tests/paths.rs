@@ -179,6 +179,18 @@ proptest! {
     }
 
     #[test]
+    fn in_another_repository_a_target_is_what_it_was_but_for_the_name(target in target()) {
+        let other: RepositoryName = "some/where/else".parse().unwrap();
+        match (target.repository(), target.in_repository(other.clone())) {
+            (Some(name), Some(there)) => {
+                prop_assert_eq!(there.repository(), Some(&other));
+                prop_assert_eq!(there.in_repository(name.clone()), Some(target.clone()));
+            }
+            (named, there) => prop_assert!(named.is_none() && there.is_none()),
+        }
+    }
+
+    #[test]
     fn no_header_and_no_path_makes_it_panic(text: String, size: u64) {
         let _ = Target::parse(&text);
         let _ = Target::parse(&format!("/v2/{text}"));

@@ -2,6 +2,7 @@
 //! the top, `BUCKET_<SECTION>__<KEY>` one in a section, and the environment wins. A value is read as TOML where
 //! it is TOML (`8`, `true`, `["a", "b"]`) and as a text otherwise. An unknown key is an error that names it.
 
+mod callers;
 mod duration;
 mod overlay;
 mod parts;
@@ -14,10 +15,11 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
+pub use callers::{GrpcCallerConfig, GrpcClientTlsConfig, GrpcTlsConfig};
 pub use duration::{DurationError, duration, humane, humane_option};
 pub use parts::{
     AdminConfig, ClientConfigError, GrpcClientConfig, GrpcServerConfig, GrpcUrl, GrpcUrlError, ListenAddress,
-    LogFormat, TelemetryConfig,
+    LogFormat, ServerConfigError, TelemetryConfig,
 };
 pub use secret::{SecretError, given_secret, long_enough};
 

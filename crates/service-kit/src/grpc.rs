@@ -1,19 +1,27 @@
-//! gRPC between services: a port with a token, bounds and deadlines, and channels to such ports. Frames and
-//! windows are sized for blob bytes. It knows no service but health and reflection.
+//! gRPC between services: a port that knows its callers, with bounds and deadlines, and channels to such ports. Frames
+//! and windows are sized for blob bytes. It knows no service but health and reflection.
 
+mod accounts;
+mod caller;
 mod calls;
 mod channel;
 mod deadline;
+mod described;
 mod gate;
 mod memory;
 mod reflected;
 mod server;
+mod tls;
 
 pub use tonic::service::Routes;
 
+pub use accounts::{AUDIENCE, Accounts, service_token};
+pub use caller::{CallerError, Role, ServiceAccount, ServiceName, calling_account};
 pub use channel::{ConnectError, GrpcChannel, connect, streaming, unary};
+pub use described::Described;
 pub use memory::{in_memory, memory_pair};
 pub use server::{Server, ServerError, ServerOptions};
+pub use tls::Tls;
 
 use std::time::Duration;
 

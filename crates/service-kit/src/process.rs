@@ -11,10 +11,11 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
-    admin,
+    admin, clock,
     config::{AdminConfig, GrpcServerConfig, TelemetryConfig},
-    grpc::{Routes, Server, ServerError, ServerOptions},
+    grpc::{Accounts, Described, Routes, Server, ServerError, ServerOptions, Tls},
     readiness::Readiness,
+    reloaded::FileError,
     shutdown::{DEFAULT_DRAIN_LIMIT, Drained, Shutdown},
     telemetry::{self, Telemetry},
 };
@@ -54,6 +55,9 @@ pub enum ProcessError {
     /// The gRPC port cannot be made.
     #[error(transparent)]
     Grpc(#[from] ServerError),
+    /// The keys or certificates of a gRPC port cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Signals cannot be listened to.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -91,17 +95,21 @@ impl Process {
     /// Serves `routes` at a gRPC port, with health and reflection.
     ///
     /// # Errors
-    /// `Listen`.
+    /// `Listen`; `File`.
     pub async fn serve_grpc(
         &self,
         routes: Routes,
         config: &GrpcServerConfig,
-        descriptors: &'static [u8],
+        described: Described,
     ) -> Result<(), ProcessError> {
         let listener = listen(config.listen).await?;
-        let server = Server::new(routes, ServerOptions::from(config))
-            .described_by(descriptors)
-            .ready_with(self.readiness.clone());
+        let mut server = Server::new(routes, ServerOptions::from(config))
+            .described_by(described)
+            .ready_with(self.readiness.clone())
+            .known_to(Accounts::open(config, clock::system()).await?);
+        if let Some(tls) = &config.tls {
+            server = server.over(Tls::open(tls).await?);
+        }
 
         let shutdown = self.shutdown.clone();
         self.shutdown.spawn(async move {
@@ -123,7 +131,7 @@ impl Process {
         routes: Routes,
         path: &Path,
         options: ServerOptions,
-        descriptors: &'static [u8],
+        described: Described,
     ) -> Result<(), ProcessError> {
         let failed = |error| ProcessError::Socket { path: path.to_owned(), error };
         match fs::remove_file(path) {
@@ -132,7 +140,7 @@ impl Process {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let server = Server::new(routes, options).described_by(descriptors);
+        let server = Server::new(routes, options).described_by(described);
 
         let shutdown = self.shutdown.clone();
         self.shutdown.spawn(async move {

@@ -6,10 +6,15 @@ use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::{
-    config::{GrpcClientConfig, GrpcUrl, TelemetryConfig},
-    grpc::{GrpcChannel, Routes, Server, ServerOptions, connect, in_memory, memory_pair, streaming, unary},
+    clock,
+    config::{GrpcClientConfig, GrpcServerConfig, GrpcUrl, TelemetryConfig},
+    grpc::{
+        Accounts, Described, GrpcChannel, Routes, Server, ServerOptions, ServiceAccount, calling_account,
+        connect, in_memory, memory_pair, service_token, streaming, unary,
+    },
+    jose::{Algorithm, KeySet, PrivateKey},
     random::Ulids,
     readiness::Readiness,
     request_id::{self, RequestId},
@@ -50,6 +55,7 @@ impl Puppet {
                 Ok(Response::new("waited".to_owned()))
             }
             "id" => Ok(Response::new(request_id::current().unwrap().to_string())),
+            "who" => Ok(Response::new(calling_account().map_or("hub".to_owned(), |name| name.to_string()))),
             _ => Ok(Response::new(order)),
         }
     }
@@ -103,7 +109,7 @@ async fn tell_at(
     client.unary(request, path, ProstCodec::<String, String>::default()).await.map(Response::into_inner)
 }
 
-fn descriptors() -> &'static [u8] {
+fn described() -> Described {
     let method = |name: &str, client_streaming| MethodDescriptorProto {
         name: Some(name.to_owned()),
         client_streaming: Some(client_streaming),
@@ -120,7 +126,8 @@ fn descriptors() -> &'static [u8] {
         service: vec![service],
         ..FileDescriptorProto::default()
     };
-    FileDescriptorSet { file: vec![file] }.encode_to_vec().leak()
+    let descriptors = FileDescriptorSet { file: vec![file] }.encode_to_vec().leak();
+    Described { descriptors, roles: &[("test.Puppet/Act", "puppet.act")] }
 }
 
 async fn listening(server: Server) -> (SocketAddr, Shutdown) {
@@ -134,8 +141,8 @@ async fn listening(server: Server) -> (SocketAddr, Shutdown) {
 fn channel(addresses: &[SocketAddr], token: &str) -> GrpcChannel {
     let url = |address: &SocketAddr| format!("http://{address}").parse::<GrpcUrl>().unwrap();
     let urls = addresses.iter().map(url).collect();
-    let deadline = Duration::from_secs(5);
-    connect(&GrpcClientConfig { urls, service_token: SecretString::from(token), deadline }).unwrap()
+    let (service_token, deadline) = (SecretString::from(token), Duration::from_secs(5));
+    connect(&GrpcClientConfig { urls, service_token, deadline, tls: None }).unwrap()
 }
 
 #[tokio::test]
@@ -185,7 +192,7 @@ async fn health_is_open_and_follows_readiness() {
 
 #[tokio::test]
 async fn reflection_lists_the_services_to_those_with_a_token() {
-    let server = Server::new(routes(Puppet::default()), options(8)).described_by(descriptors());
+    let server = Server::new(routes(Puppet::default()), options(8)).described_by(described());
     let (address, _shutdown) = listening(server).await;
     let ask = || {
         let list = MessageRequest::ListServices(String::new());
@@ -227,7 +234,7 @@ async fn above_the_bound_a_caller_is_told_to_come_back() {
 
 #[tokio::test]
 async fn a_unary_call_has_a_deadline_though_its_caller_sets_none() {
-    let server = Server::new(routes(Puppet::default()), options(8)).described_by(descriptors());
+    let server = Server::new(routes(Puppet::default()), options(8)).described_by(described());
     let (address, _shutdown) = listening(server).await;
     let channel = channel(&[address], TOKEN);
 
@@ -321,4 +328,65 @@ async fn a_call_in_flight_is_finished_at_shutdown() {
     assert_eq!(answer.unwrap(), "waited");
     drop(channel);
     assert_eq!(shutdown.drain(Duration::from_secs(10)).await, Drained::Finished);
+}
+
+/// A port that knows accounts by tokens of `key`, and the token of one with a role.
+async fn known_to(key: &PrivateKey, role: &str) -> (Server, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys.json");
+    let set: KeySet = [(key.public().thumbprint(), *key.public())].into_iter().collect();
+    std::fs::write(&file, serde_json::to_vec(&set).unwrap()).unwrap();
+    let mut config: GrpcServerConfig =
+        toml::from_str("listen = \"127.0.0.1:1\"\nservice_token = \"a-token-of-a-service\"").unwrap();
+    config.service_keys_file = Some(file);
+    let accounts = Accounts::open(&config, clock::system()).await.unwrap();
+
+    let server =
+        Server::new(routes(Puppet::default()), options(8)).described_by(described()).known_to(accounts);
+    let account = ServiceAccount { name: "team-x".parse().unwrap(), roles: vec![role.parse().unwrap()] };
+    let token = service_token(key, &account, clock::system().now(), Duration::from_mins(1)).unwrap();
+    (server, token.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_service_account_may_what_its_roles_cover_under_its_own_name() {
+    let key = PrivateKey::generate(Algorithm::EdDsa).unwrap();
+    for role in ["puppet.act", "*"] {
+        let (server, token) = known_to(&key, role).await;
+        let (address, _shutdown) = listening(server).await;
+        assert_eq!(tell(&channel(&[address], &token), "who").await.unwrap(), "team-x");
+        assert_eq!(tell(&channel(&[address], TOKEN), "who").await.unwrap(), "hub");
+    }
+}
+
+#[tokio::test]
+async fn without_the_role_a_call_is_refused_before_anything_is_done() {
+    let key = PrivateKey::generate(Algorithm::EdDsa).unwrap();
+    let (server, token) = known_to(&key, "puppet.watch").await;
+    let (address, _shutdown) = listening(server).await;
+    let known = channel(&[address], &token);
+
+    let refused = tell(&known, "panic").await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("team-x") && refused.message().contains("puppet.act"), "{refused:?}");
+    let absent = tell_at(&known, "/test.Puppet/Whatever", streaming("panic".to_owned())).await.unwrap_err();
+    assert_eq!(absent.code(), Code::Unimplemented, "what needs no role is for nobody else");
+    let list = MessageRequest::ListServices(String::new());
+    let ask = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    assert!(ServerReflectionClient::new(known).server_reflection_info(stream::iter([ask])).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_no_configured_key_has_signed_is_nobodys() {
+    let [key, other] = [(); 2].map(|()| PrivateKey::generate(Algorithm::Es256).unwrap());
+    let (_, forged) = known_to(&other, "*").await;
+    let (server, _) = known_to(&key, "*").await;
+    let (address, _shutdown) = listening(server).await;
+    let refused = tell(&channel(&[address], &forged), "who").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+
+    // And where no keys are configured, no such token is good.
+    let (address, _shutdown) = listening(Server::new(routes(Puppet::default()), options(8))).await;
+    let refused = tell(&channel(&[address], &forged), "who").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oci::Scope;
 use secrecy::SecretString;
 
-use super::{Auth, AuthError, Credentials, IssuedToken, Subject, TokenRequest};
+use super::{Auth, AuthError, Claims, Credentials, IssuedToken, Offline, Subject, TokenRequest};
 
 /// What the suite runs on: an administrator and nobody else, a public repository `open/app` and a private one,
 /// `shut/app`.
@@ -38,6 +38,7 @@ pub async fn run(harness: Harness) {
     wrong_credentials_are_refused_alike(&harness).await;
     another_registry_is_refused(&harness).await;
     the_keys_verify_what_was_signed(&harness).await;
+    who_wants_to_come_back_can_and_others_cannot(&harness).await;
 }
 
 impl Harness {
@@ -47,7 +48,8 @@ impl Harness {
             password: SecretString::from(password),
         });
         let scopes = Scope::parse_list(scopes);
-        let request = TokenRequest { credentials, service: self.service.clone(), scopes, address: None };
+        let (service, offline) = (self.service.clone(), Offline::Not);
+        let request = TokenRequest { credentials, service, scopes, address: None, offline };
         self.auth.token(request).await
     }
 
@@ -98,8 +100,8 @@ async fn wrong_credentials_are_refused_alike(harness: &Harness) {
 }
 
 async fn another_registry_is_refused(harness: &Harness) {
-    let request =
-        TokenRequest { credentials: None, service: "elsewhere".to_owned(), scopes: vec![], address: None };
+    let (service, offline) = ("elsewhere".to_owned(), Offline::Not);
+    let request = TokenRequest { credentials: None, service, scopes: vec![], address: None, offline };
     let refused = harness.auth.token(request).await.map(|_| ());
     assert_eq!(
         refused,
@@ -108,34 +110,34 @@ async fn another_registry_is_refused(harness: &Harness) {
 }
 
 async fn the_keys_verify_what_was_signed(harness: &Harness) {
-    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
     use secrecy::ExposeSecret as _;
 
     let issued = harness.ask_as_administrator("repository:shut/app:pull").await;
     let keys = harness.auth.keys().await.expect("keys");
 
     let token = issued.token.expose_secret();
-    let (signed, signature) = token.rsplit_once('.').expect("a signature");
-    let signature = decoded(signature);
-    let verified = keys.iter().any(|key| {
-        UnparsedPublicKey::new(&ED25519, key.public_key).verify(signed.as_bytes(), &signature).is_ok()
-    });
-    assert!(verified, "none of {} keys verifies the token", keys.len());
+    let named = service_kit::jose::named_key(token).expect("a token names its key");
+    let key = keys.iter().find(|key| key.id.0 == named).expect("it is told");
+    assert!(key.public_key.verified::<Claims>(token).is_some(), "the key does not verify the token");
 }
 
-/// RFC 4648 §5, without padding. Written out because no other part of this crate needs it.
-fn decoded(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for character in text.bytes() {
-        let value = ALPHABET.iter().position(|other| *other == character).expect("base64url");
-        bits = (bits << 6) | u32::try_from(value).expect("six bits");
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xff).expect("eight bits"));
-        }
-    }
-    bytes
+async fn who_wants_to_come_back_can_and_others_cannot(harness: &Harness) {
+    use secrecy::ExposeSecret as _;
+
+    let shown = Credentials { username: harness.username.clone(), password: harness.password.clone() };
+    let ask = async |credentials: Option<Credentials>, offline| {
+        let scopes = Scope::parse_list("repository:shut/app:pull");
+        let service = harness.service.clone();
+        let request = TokenRequest { credentials, service, scopes, address: None, offline };
+        harness.auth.token(request).await.expect("a token")
+    };
+    assert!(ask(Some(shown.clone()), Offline::Not).await.refresh_token.is_none());
+    assert!(ask(None, Offline::Wanted).await.refresh_token.is_none());
+
+    let refresh_token = ask(Some(shown), Offline::Wanted).await.refresh_token.expect("a refresh token");
+    assert_ne!(refresh_token.expose_secret(), harness.password.expose_secret());
+    let back =
+        ask(Some(Credentials { username: String::new(), password: refresh_token }), Offline::Not).await;
+    assert_eq!(written(&back), "repository:shut/app:pull");
+    assert_eq!(back.subject.to_string(), harness.username);
 }

@@ -1,6 +1,7 @@
 //! Accounts, what is known about access, and signing keys as messages.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     written_all,
 };
 use crate::{
-    auth::{KeyId, VerificationKey},
+    auth::KeyId,
     metadata::{
         Standing, Visibility,
         accounts::{
@@ -116,17 +117,19 @@ impl Wire for RepositoryFacts {
             visibility: self.visibility.as_ref().map_or(absent, Visibility::to_message),
             namespace: Some(self.namespace.to_message()),
             level: self.level.as_ref().map(Level::to_message),
+            moved: self.moved.as_ref().map(|moved| Box::new(moved.to_message())),
         }
     }
 
     fn from_message(message: wire::RepositoryFacts) -> Result<Self, BadField> {
-        let wire::RepositoryFacts { name, visibility, namespace, level } = message;
+        let wire::RepositoryFacts { name, visibility, namespace, level, moved } = message;
         let known = visibility != i32::from(wire::Visibility::Unspecified);
         Ok(Self {
             name: parsed("name", &name)?,
             visibility: known.then(|| Visibility::from_message(visibility)).transpose()?,
             namespace: read("namespace", namespace)?,
             level: level.map(Level::from_message).transpose()?,
+            moved: moved.map(|moved| Self::from_message(*moved).map(Box::new)).transpose()?,
         })
     }
 }
@@ -155,18 +158,29 @@ impl Wire for SigningKey {
     type Message = wire::SigningKey;
 
     fn to_message(&self) -> wire::SigningKey {
+        let wire::VerificationKey { id, public_key, p256_public_key } = self.verification.to_message();
         wire::SigningKey {
-            id: self.verification.id.0.clone(),
-            public_key: Bytes::copy_from_slice(&self.verification.public_key),
+            id,
+            public_key,
             sealed_private_key: self.sealed_private_key.clone(),
             created_ms: self.created.as_millisecond(),
+            p256_public_key,
+            from_ms: Some(self.from.as_millisecond()),
+            until_ms: self.until.map(Timestamp::as_millisecond),
+            next: self.next.as_ref().map(|next| next.0.clone()),
         }
     }
 
     fn from_message(message: wire::SigningKey) -> Result<Self, BadField> {
-        let wire::SigningKey { id, public_key, sealed_private_key, created_ms } = message;
-        let verification =
-            VerificationKey { id: KeyId(id), public_key: bytes_32("public_key", &public_key)? };
-        Ok(Self { verification, sealed_private_key, created: timestamp("created_ms", created_ms)? })
+        let wire::SigningKey { id, public_key, p256_public_key, created_ms, from_ms, until_ms, .. } = message;
+        let until = until_ms.map(|until| timestamp("until_ms", until)).transpose()?;
+        Ok(Self {
+            verification: Wire::from_message(wire::VerificationKey { id, public_key, p256_public_key })?,
+            sealed_private_key: message.sealed_private_key,
+            created: timestamp("created_ms", created_ms)?,
+            from: timestamp("from_ms", from_ms.unwrap_or(created_ms))?,
+            until,
+            next: message.next.map(KeyId),
+        })
     }
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{BadField, Wire, address, bytes_32, printed, printed_all, subject, timestamp};
 use crate::{
-    auth::{Credentials, IssuedToken, KeyId, TokenRequest, VerificationKey},
+    auth::{Credentials, IssuedToken, KeyId, Offline, PublicKey, TokenRequest, VerificationKey},
     wire,
 };
 
@@ -36,6 +36,7 @@ impl Wire for TokenRequest {
             service: self.service.clone(),
             scopes: printed_all(&self.scopes),
             address: printed(self.address.as_ref()),
+            offline: self.offline == Offline::Wanted,
         }
     }
 
@@ -45,6 +46,7 @@ impl Wire for TokenRequest {
             service: message.service,
             scopes: scopes(&message.scopes)?,
             address: address(message.address.as_deref())?,
+            offline: if message.offline { Offline::Wanted } else { Offline::Not },
         })
     }
 }
@@ -59,6 +61,7 @@ impl Wire for IssuedToken {
             scopes: printed_all(&self.scopes),
             issued_at_ms: self.issued_at.as_millisecond(),
             expires_in_seconds: u32::try_from(self.expires_in.as_secs()).unwrap_or(u32::MAX),
+            refresh_token: self.refresh_token.as_ref().map(|token| token.expose_secret().to_owned()),
         }
     }
 
@@ -69,6 +72,7 @@ impl Wire for IssuedToken {
             scopes: scopes(&message.scopes)?,
             issued_at: timestamp("issued_at_ms", message.issued_at_ms)?,
             expires_in: Duration::from_secs(message.expires_in_seconds.into()),
+            refresh_token: message.refresh_token.map(SecretString::from),
         })
     }
 }
@@ -77,12 +81,23 @@ impl Wire for VerificationKey {
     type Message = wire::VerificationKey;
 
     fn to_message(&self) -> wire::VerificationKey {
-        wire::VerificationKey { id: self.id.0.clone(), public_key: Bytes::copy_from_slice(&self.public_key) }
+        let bytes = Bytes::from(self.public_key.bytes());
+        let (public_key, p256_public_key) = match &self.public_key {
+            PublicKey::Ed25519(_) => (bytes, Bytes::new()),
+            PublicKey::P256 { .. } => (Bytes::new(), bytes),
+        };
+        wire::VerificationKey { id: self.id.0.clone(), public_key, p256_public_key }
     }
 
     fn from_message(message: wire::VerificationKey) -> Result<Self, BadField> {
-        let wire::VerificationKey { id, public_key } = message;
-        Ok(Self { id: KeyId(id), public_key: bytes_32("public_key", &public_key)? })
+        let wire::VerificationKey { id, public_key, p256_public_key } = message;
+        let public_key = if p256_public_key.is_empty() {
+            PublicKey::Ed25519(bytes_32("public_key", &public_key)?)
+        } else {
+            let point = PublicKey::of_point(&p256_public_key);
+            point.ok_or_else(|| BadField::unreadable("p256_public_key", "it is no uncompressed point"))?
+        };
+        Ok(Self { id: KeyId(id), public_key })
     }
 }
 

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{BadField, Wire, at_most, bytes_32, enumeration, parsed, present, read, subject, timestamp};
+use super::{
+    BadField, Wire, at_most, bytes_32, enumeration, parsed, parsed_option, present, printed, read, subject,
+    timestamp,
+};
 use crate::{
     metadata::credentials::{
         Credential, CredentialOwner, CredentialUse, Holder, LONGEST_LABEL, Limits, MAX_PATTERNS,
@@ -22,6 +25,10 @@ impl Wire for Holder {
             Self::User(name) => holder::Holder::User(name.to_string()),
             Self::Session(name) => holder::Holder::Session(name.to_string()),
             Self::Robot(name) => holder::Holder::Robot(name.to_string()),
+            Self::Offline { user, through } => {
+                let (user, through) = (user.to_string(), printed(through.as_ref()));
+                holder::Holder::Offline(wire::OfflineHolder { user, through })
+            }
         };
         wire::Holder { holder: Some(holder) }
     }
@@ -31,6 +38,10 @@ impl Wire for Holder {
             holder::Holder::User(name) => Self::User(parsed("user", &name)?),
             holder::Holder::Session(name) => Self::Session(parsed("session", &name)?),
             holder::Holder::Robot(name) => Self::Robot(parsed("robot", &name)?),
+            holder::Holder::Offline(wire::OfflineHolder { user, through }) => Self::Offline {
+                user: parsed("user", &user)?,
+                through: parsed_option("through", through.as_deref())?,
+            },
         })
     }
 }
@@ -159,6 +170,7 @@ impl Wire for Revocation {
         let what = match &self.what {
             Revoked::Credential(id) => revocation::What::Credential(id.to_string()),
             Revoked::Subject(subject) => revocation::What::Subject(subject.to_string()),
+            Revoked::Repository(name) => revocation::What::Repository(name.to_string()),
         };
         wire::Revocation { id: self.id.to_string(), at_ms: self.at.as_millisecond(), what: Some(what) }
     }
@@ -168,6 +180,7 @@ impl Wire for Revocation {
         let what = match present("what", what)? {
             revocation::What::Credential(id) => Revoked::Credential(parsed("credential", &id)?),
             revocation::What::Subject(text) => Revoked::Subject(subject("subject", &text)?),
+            revocation::What::Repository(name) => Revoked::Repository(parsed("repository", &name)?),
         };
         Ok(Self { id: parsed("id", &id)?, at: timestamp("at_ms", at_ms)?, what })
     }

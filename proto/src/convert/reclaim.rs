@@ -9,8 +9,8 @@ use crate::{
     metadata::{
         More,
         reclaim::{
-            Audited, Discarded, Found, Keeper, Kept, Office, Reaped, Reclaimable, Retained, StaleUpload,
-            Survey, Unlinked, Why,
+            Audited, Discarded, Found, Keeper, Kept, Office, Purged, Reaped, Reclaimable, Retained,
+            StaleUpload, Survey, Unlinked, Why,
         },
     },
     wire,
@@ -68,6 +68,20 @@ impl Wire for Retained {
     fn from_message(message: wire::RetainResponse) -> Result<Self, BadField> {
         let wire::RetainResponse { tags, manifests, next, untagged } = message;
         Ok(Self { tags, manifests, untagged, next })
+    }
+}
+
+impl Wire for Purged {
+    type Message = wire::PurgeResponse;
+
+    fn to_message(&self) -> wire::PurgeResponse {
+        let Self { repositories, links, more } = self;
+        wire::PurgeResponse { repositories: *repositories, links: *links, more: more.to_message() }
+    }
+
+    fn from_message(message: wire::PurgeResponse) -> Result<Self, BadField> {
+        let wire::PurgeResponse { repositories, links, more } = message;
+        Ok(Self { repositories, links, more: More::from_message(more)? })
     }
 }
 

@@ -41,13 +41,15 @@ impl Wire for Retain {
             of: Some(selection(&self.tags, &self.except)),
             keep_last: self.keep_last,
             within_ms: self.within.map(milliseconds),
+            pulled_within_ms: self.pulled_within.map(milliseconds),
         }
     }
 
     fn from_message(message: wire::RetainRule) -> Result<Self, BadField> {
-        let wire::RetainRule { of, keep_last, within_ms } = message;
+        let wire::RetainRule { of, keep_last, within_ms, pulled_within_ms } = message;
         let (tags, except) = patterns(&present("of", of)?)?;
-        Ok(Self { tags, except, keep_last, within: within_ms.map(duration) })
+        let [within, pulled_within] = [within_ms, pulled_within_ms].map(|time_ms| time_ms.map(duration));
+        Ok(Self { tags, except, keep_last, within, pulled_within })
     }
 }
 

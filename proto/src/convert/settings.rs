@@ -1,5 +1,7 @@
 //! What is said of repositories, and what is to be changed of it, as messages.
 
+use jiff::Timestamp;
+
 use super::{BadField, Wire, at_most, parsed, timestamp};
 use crate::{
     metadata::{
@@ -20,6 +22,8 @@ impl Wire for RepositoryDetails {
             created_ms: self.created.as_millisecond(),
             updated_ms: self.updated.as_millisecond(),
             size_bytes: self.size_bytes,
+            pulls: self.pulls,
+            last_pulled_ms: self.last_pulled.map(Timestamp::as_millisecond),
         }
     }
 
@@ -31,6 +35,8 @@ impl Wire for RepositoryDetails {
             created: timestamp("created_ms", message.created_ms)?,
             updated: timestamp("updated_ms", message.updated_ms)?,
             size_bytes: message.size_bytes,
+            pulls: message.pulls,
+            last_pulled: message.last_pulled_ms.map(|at| timestamp("last_pulled_ms", at)).transpose()?,
         })
     }
 }

@@ -7,7 +7,7 @@ use oci::{AccountName, Digest, Namespace, Need, Needed, RepositoryName, Span, Ta
 
 use super::{repositories, uploads, *};
 use crate::{
-    auth::{IssuedToken, KeyId, TokenRequest, VerificationKey},
+    auth::{IssuedToken, KeyId, Offline, PublicKey, TokenRequest, VerificationKey},
     blob::{Append, Appended, Ended, Finish, Finished, Grant, HashState, Part},
     metadata::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
@@ -15,11 +15,13 @@ use crate::{
             AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
             Role, SigningKey,
         },
+        avatars::{Avatar, AvatarOf, ImageKind},
         credentials::{
             Credential, CredentialOwner, CredentialUse, Holder, Limits, NewCredential, Permission,
             RepositoryPattern, Revocation, Revoked,
         },
         organizations::{Grantee, Level, MemberRole, Membership, Organization, OrganizationProfile, Team},
+        quotas::{ByteLimit, Quota},
         repositories::{
             Expected, Manifest, NewManifest, RepositoryEntry, TagChange, TagEvent, TagHistory, Viewer,
             WantedHistory, WantedRepositories,
@@ -121,7 +123,9 @@ fn what_the_blob_contract_says_reads_back() {
 
 #[test]
 fn what_the_auth_contract_says_reads_back() {
-    reads_back(&VerificationKey { id: KeyId("thumbprint".to_owned()), public_key: [9; 32] });
+    for public_key in [PublicKey::Ed25519([9; 32]), PublicKey::P256 { x: [8; 32], y: [9; 32] }] {
+        reads_back(&VerificationKey { id: KeyId("thumbprint".to_owned()), public_key });
+    }
 
     let scopes: Vec<oci::Scope> = vec![oci::Scope::parse("repository:alice/app:pull,push").unwrap()];
     let request = TokenRequest {
@@ -132,8 +136,10 @@ fn what_the_auth_contract_says_reads_back() {
         service: "registry".to_owned(),
         scopes: scopes.clone(),
         address: Some(parse("127.0.0.1")),
+        offline: Offline::Wanted,
     };
     let message = writes_back(&request);
+    assert!(message.offline);
     assert_eq!(message.scopes, ["repository:alice/app:pull,push"]);
     assert_eq!(message.address.as_deref(), Some("127.0.0.1"));
     let credentials = wire::Credentials { username: "al ice".to_owned(), password: "päss".to_owned() };
@@ -145,8 +151,10 @@ fn what_the_auth_contract_says_reads_back() {
         scopes,
         issued_at: moment(),
         expires_in: std::time::Duration::from_mins(5),
+        refresh_token: Some("bucket_refresh_1".into()),
     };
     let message = writes_back(&issued);
+    assert_eq!(message.refresh_token.as_deref(), Some("bucket_refresh_1"));
     assert_eq!((message.token.as_str(), message.subject.as_str()), ("a.b.c", "alice"));
     assert_eq!(message.scopes, ["repository:alice/app:pull,push"]);
     assert_eq!((message.issued_at_ms, message.expires_in_seconds), (1_700_000_000_123, 300));
@@ -156,6 +164,8 @@ fn what_the_auth_contract_says_reads_back() {
 fn what_the_upload_contract_says_reads_back() {
     reads_back(&actor());
     reads_back(&Actor { subject: Subject::Anonymous, via: Via::Service, address: None, credential: None });
+    let team = Subject::Service(parse("team-x"));
+    reads_back(&Actor { subject: team, via: Via::Service, address: None, credential: None });
     reads_back(&session());
     reads_back(&Mounted::Linked);
     reads_back(&Mounted::Started(session()));
@@ -272,8 +282,13 @@ fn what_the_account_contract_says_reads_back() {
     let free = NamespaceFacts { name: parse("nobody"), kind: None, role: None };
     let (kind, role) = (Some(NamespaceKind::Organization), Some(MemberRole::Owner));
     let team = NamespaceFacts { name: parse("team"), kind, role };
-    let absent =
-        RepositoryFacts { name: parse("team/app"), visibility: None, namespace: team.clone(), level: None };
+    let absent = RepositoryFacts {
+        name: parse("team/app"),
+        visibility: None,
+        namespace: team.clone(),
+        level: None,
+        moved: None,
+    };
     let facts = AccessFacts {
         account: Some(account),
         credential: Some(credential()),
@@ -291,12 +306,24 @@ fn what_the_account_contract_says_reads_back() {
     let (visibility, level) = (Some(Visibility::Private), Some(Level::Admin));
     reads_back(&RepositoryFacts { visibility, level, ..absent.clone() });
     reads_back(&absent);
+}
 
-    reads_back(&SigningKey {
-        verification: VerificationKey { id: KeyId("thumbprint".to_owned()), public_key: [9; 32] },
+#[test]
+fn signing_keys_read_back() {
+    let public_key = PublicKey::P256 { x: [8; 32], y: [9; 32] };
+    let key = SigningKey {
+        verification: VerificationKey { id: KeyId("thumbprint".to_owned()), public_key },
         sealed_private_key: Bytes::from_static(b"sealed"),
         created: moment(),
-    });
+        from: moment(),
+        until: Some(moment()),
+        next: Some(KeyId("another".to_owned())),
+    };
+    reads_back(&key);
+    reads_back(&SigningKey { until: None, next: None, ..key.clone() });
+    // As earlier releases write it.
+    let message = wire::SigningKey { from_ms: None, ..key.to_message() };
+    assert_eq!(SigningKey::from_message(message).unwrap().from, key.created);
 }
 
 fn credential() -> Credential {
@@ -320,6 +347,10 @@ fn what_the_credential_contract_says_reads_back() {
     let (holder, used) = (Holder::User(parse("alice")), Some(moment()));
     reads_back(&Credential { holder, limits: limits.clone(), expires: None, used, ..credential() });
 
+    for through in [None, Some(parse(GENERATION))] {
+        reads_back(&Credential { holder: Holder::Offline { user: parse("alice"), through }, ..credential() });
+    }
+
     let new = NewCredential {
         id: parse(GENERATION),
         hash: [9; 32],
@@ -340,6 +371,7 @@ fn what_the_credential_contract_says_reads_back() {
         Revoked::Subject(Subject::Anonymous),
         Revoked::Subject(Subject::User(parse("alice"))),
         Revoked::Subject(Subject::Robot(parse("team+ci"))),
+        Revoked::Repository(parse("team/app")),
     ] {
         reads_back(&Revocation { id: parse(GENERATION), at: moment(), what });
     }
@@ -378,10 +410,29 @@ fn what_the_settings_contract_says_reads_back() {
         created: moment(),
         updated: moment(),
         size_bytes: u64::MAX,
+        pulls: u64::MAX,
+        last_pulled: Some(moment()),
     });
     reads_back(&RepositoryChange::default());
     let (visibility, description) = (Some(Visibility::Private), Some(String::new()));
     reads_back(&RepositoryChange { visibility, description });
+}
+
+#[test]
+fn what_the_quota_and_avatar_contracts_say_reads_back() {
+    for (own, limit) in [
+        (None, ByteLimit::Unlimited),
+        (Some(ByteLimit::Unlimited), ByteLimit::Bytes(0)),
+        (Some(ByteLimit::Bytes(u64::MAX)), ByteLimit::Bytes(u64::MAX)),
+    ] {
+        reads_back(&Quota { used_bytes: u64::MAX, own, limit });
+    }
+
+    reads_back(&AvatarOf { kind: NamespaceKind::Organization, name: parse("team") });
+    let png = Avatar::new(Bytes::from_static(b"\x89PNG\r\n\x1a\n...")).unwrap();
+    reads_back(&png);
+    let jpeg = wire::AvatarImage { kind: ImageKind::Jpeg.to_message(), ..png.to_message() };
+    assert!(Avatar::from_message(jpeg).is_err());
 }
 
 #[test]
@@ -419,6 +470,7 @@ fn what_decisions_depend_on_reads_back() {
         visibility: None,
         namespace: nobodys.clone(),
         level: None,
+        moved: None,
     };
     let (visibility, level) = (Some(Visibility::Private), Some(Level::Write));
     let there = RepositoryFacts { visibility, namespace: namespace.clone(), level, ..absent.clone() };
@@ -427,6 +479,7 @@ fn what_decisions_depend_on_reads_back() {
     }
     reads_back(&absent);
     reads_back(&there);
+    reads_back(&RepositoryFacts { moved: Some(Box::new(there.clone())), ..absent.clone() });
 
     let facts = AccessFacts {
         account: None,
@@ -517,8 +570,14 @@ fn values_that_are_not_specified_or_not_known_are_refused() {
 
 #[test]
 fn a_key_or_a_mac_of_another_length_is_refused() {
+    for length in [1, 64, 66] {
+        let p256_public_key = vec![4; length].into();
+        let message = wire::VerificationKey { id: "x".to_owned(), public_key: Bytes::new(), p256_public_key };
+        assert!(VerificationKey::from_message(message).is_err(), "{length} bytes were taken for a point");
+    }
     for length in [0, 31, 33] {
-        let message = wire::VerificationKey { id: "x".to_owned(), public_key: vec![0; length].into() };
+        let (public_key, p256_public_key) = (vec![0; length].into(), Bytes::new());
+        let message = wire::VerificationKey { id: "x".to_owned(), public_key, p256_public_key };
         let Err(BadField::Unreadable { field, .. }) = VerificationKey::from_message(message) else {
             panic!("{length} bytes were taken for a key");
         };

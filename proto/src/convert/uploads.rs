@@ -1,12 +1,14 @@
 //! Upload sessions, and who acts on them, as messages.
 
 use oci::RepositoryName;
+use service_kit::grpc::calling_account;
 
 use super::{
     BadField, Wire, address, enumeration, parsed, parsed_all, parsed_option, printed, printed_all, read,
     read_all, subject, timestamp, written_all,
 };
 use crate::{
+    auth::Subject,
     blob::HashState,
     metadata::{
         Actor, Standing, Via,
@@ -31,11 +33,21 @@ impl Wire for Actor {
     }
 
     fn from_message(message: wire::Actor) -> Result<Self, BadField> {
-        Ok(Self {
+        let said = Self {
             subject: subject("subject", &message.subject)?,
             via: Via::from_message(message.via)?,
             address: address(message.address.as_deref())?,
             credential: parsed_option("credential", message.credential.as_deref())?,
+        };
+        // Here, so that no method forgets it: only the hub's own services write on behalf of others.
+        Ok(match calling_account() {
+            Some(account) => Self {
+                subject: Subject::Service(account),
+                via: Via::Service,
+                address: None,
+                credential: None,
+            },
+            None => said,
         })
     }
 }

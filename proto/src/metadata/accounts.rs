@@ -16,7 +16,7 @@ use super::{
     credentials::{Credential, SecretHash},
     organizations::{Level, MemberRole},
 };
-use crate::auth::VerificationKey;
+use crate::auth::{KeyId, VerificationKey};
 
 pub mod client;
 pub mod server;
@@ -50,6 +50,41 @@ pub trait Accounts: Send + Sync + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, AccountError>;
+
+    /// Keeps `key` after `of`, which signs until the new one does. If `of` is not the newest key any more, nothing
+    /// changes: of two that try at once, one succeeds. Answers all keys that are kept then. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Conflict`; `Unavailable`.
+    async fn succeed_signing_key(
+        &self,
+        of: &KeyId,
+        key: &SigningKey,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError>;
+
+    /// Says that `of` is to sign until `at` and no longer, so that auth makes the next one. If it is not the newest key
+    /// any more, nothing changes. Answers all keys that are kept then. Durable when it returns.
+    ///
+    /// # Errors
+    /// `SigningKeyUnknown`; `Conflict`; `Unavailable`.
+    async fn retire_signing_key(
+        &self,
+        of: &KeyId,
+        at: Timestamp,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError>;
+
+    /// Removes those of the keys that are kept, but never the newest one: what they have signed is not believed any
+    /// more. Answers all keys that are kept then. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Conflict`; `Unavailable`.
+    async fn remove_signing_keys(
+        &self,
+        ids: &[KeyId],
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError>;
 }
 
 /// A user.
@@ -122,6 +157,8 @@ pub struct RepositoryFacts {
     pub namespace: NamespaceFacts,
     /// The highest right that the user was given on it, alone or through teams.
     pub level: Option<Level>,
+    /// What was called so, under its name of now; only if there is no such repository.
+    pub moved: Option<Box<RepositoryFacts>>,
 }
 
 /// What is known of a namespace and the user who asks.
@@ -151,8 +188,14 @@ pub struct SigningKey {
     pub verification: VerificationKey,
     /// Its private half, sealed by a secret that metadata never has.
     pub sealed_private_key: Bytes,
-    /// When it was made.
+    /// When it was made: the newest key is the one that was made last.
     pub created: Timestamp,
+    /// Tokens are signed with it from then on. Before, it is only told, so that whoever verifies knows it in time.
+    pub from: Timestamp,
+    /// And until then; none: until another one follows.
+    pub until: Option<Timestamp>,
+    /// The key that follows it.
+    pub next: Option<KeyId>,
 }
 
 /// What a caller of [`Accounts`] can do something about.
@@ -237,6 +280,12 @@ pub enum AccountError {
     CredentialUnknown {
         /// What it is known by.
         id: CredentialId,
+    },
+    /// There is no such signing key.
+    #[error("there is no signing key {}", id.0)]
+    SigningKeyUnknown {
+        /// Its name.
+        id: KeyId,
     },
     /// There are as many as there may be.
     #[error("there are {limit} {what} already, as many as there may be")]

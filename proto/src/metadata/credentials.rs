@@ -27,6 +27,13 @@ pub const MAX_PATTERNS: usize = 32;
 /// Characters of a label, at most.
 pub const LONGEST_LABEL: usize = 100;
 
+/// Clients that one user is logged in with and that come back without the password, at most: beyond that, the one that
+/// was away longest is forgotten. They are not among the [`MAX_CREDENTIALS`].
+pub const MAX_OFFLINE: usize = 50;
+
+/// A client that is away for so long has to log in again.
+pub const LONGEST_ABSENCE: Duration = Duration::from_hours(90 * 24);
+
 /// How long a revocation is told: longer than any token lives, and than two clocks differ.
 pub const REVOCATIONS_KEPT: Duration = Duration::from_mins(15);
 
@@ -36,8 +43,8 @@ pub trait Credentials: Send + Sync + 'static {
     /// Keeps a credential. Durable when it returns. A robot's name is free again once it is revoked or has expired.
     ///
     /// # Errors
-    /// `OwnerUnknown`; `CredentialExists` if the namespace has a robot of that name; `TooMany`; `Conflict`;
-    /// `Unavailable`.
+    /// `OwnerUnknown`; `CredentialExists` if the namespace has a robot of that name; `CredentialUnknown` if it is to end
+    /// with another one that is not there; `TooMany`; `Conflict`; `Unavailable`.
     async fn put_credential(&self, new: &NewCredential, actor: &Actor) -> Result<(), AccountError>;
 
     /// Those of an owner, the oldest first, expired ones too until they are removed.
@@ -46,8 +53,8 @@ pub trait Credentials: Send + Sync + 'static {
     /// `OwnerUnknown`; `Unavailable`.
     async fn credentials(&self, owner: &CredentialOwner) -> Result<Vec<Credential>, AccountError>;
 
-    /// Removes a credential and tells it to whoever asks for revocations: tokens that were given for it are refused
-    /// from then on.
+    /// Removes a credential, with those that end with it, and tells it to whoever asks for revocations: tokens that were
+    /// given for them are refused from then on.
     ///
     /// # Errors
     /// `CredentialUnknown`; `Conflict`; `Unavailable`.
@@ -101,13 +108,24 @@ pub enum Holder {
     Session(AccountName),
     /// A robot: it may what its limits say, in its own namespace, and nothing else.
     Robot(RobotName),
+    /// A client that a user has logged in with, and that comes back without the password: within its limits it may what
+    /// the user may.
+    Offline {
+        /// The user.
+        user: AccountName,
+        /// The access token that it has logged in with, and with which it ends. None: the password; it ends when that
+        /// is changed.
+        through: Option<CredentialId>,
+    },
 }
 
 impl Holder {
     /// The `sub` of tokens that are given for it.
     pub fn subject(&self) -> Subject {
         match self {
-            Self::User(name) | Self::Session(name) => Subject::User(name.clone()),
+            Self::User(name) | Self::Session(name) | Self::Offline { user: name, .. } => {
+                Subject::User(name.clone())
+            }
             Self::Robot(name) => Subject::Robot(name.clone()),
         }
     }
@@ -115,7 +133,9 @@ impl Holder {
     /// In whose list it is.
     pub fn owner(&self) -> CredentialOwner {
         match self {
-            Self::User(name) | Self::Session(name) => CredentialOwner::User(name.clone()),
+            Self::User(name) | Self::Session(name) | Self::Offline { user: name, .. } => {
+                CredentialOwner::User(name.clone())
+            }
             Self::Robot(name) => CredentialOwner::Robots(name.namespace()),
         }
     }
@@ -124,7 +144,7 @@ impl Holder {
 /// Whose list of credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialOwner {
-    /// A user's access tokens and sessions.
+    /// A user's access tokens, sessions and clients.
     User(AccountName),
     /// A namespace's robots.
     Robots(Namespace),
@@ -255,9 +275,17 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// When it ends by itself, unless it is used before: what nobody comes back with is forgotten in the end.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let last = self.used.map_or(self.created, |used| used.max(self.created));
+        let forgotten = matches!(self.holder, Holder::Offline { .. })
+            .then(|| last.saturating_add(LONGEST_ABSENCE).unwrap_or(Timestamp::MAX));
+        self.expires.into_iter().chain(forgotten).min()
+    }
+
     /// Whether it is good at `now`.
     pub fn is_good(&self, now: Timestamp) -> bool {
-        self.expires.is_none_or(|expires| now < expires)
+        self.ends().is_none_or(|ends| now < ends)
     }
 }
 
@@ -291,6 +319,8 @@ pub enum Revoked {
     Credential(CredentialId),
     /// All tokens of a subject: a new password, a disabled account, a role that it has no more.
     Subject(Subject),
+    /// All tokens that allow something with what was called so: it is private now, is somebody else's, or is gone.
+    Repository(RepositoryName),
 }
 
 #[cfg(test)]

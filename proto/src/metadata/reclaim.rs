@@ -44,6 +44,12 @@ pub trait Reclaim: Send + Sync + 'static {
     /// As `unlink`.
     async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError>;
 
+    /// Removes what deleted repositories held, and old names that lead nowhere any more. A bounded step.
+    ///
+    /// # Errors
+    /// As `unlink`.
+    async fn purge(&self) -> Result<Purged, ReclaimError>;
+
     /// Takes the bytes of content that nothing references or holds out of use, and queues them. A bounded step.
     ///
     /// # Errors
@@ -130,6 +136,17 @@ pub struct Retained {
     pub untagged: u64,
     /// Where to go on; none at the end. Only metadata knows what it means.
     pub next: Option<String>,
+}
+
+/// What a step of purging has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// Deleted repositories of which nothing is left.
+    pub repositories: u64,
+    /// Links that are gone.
+    pub links: u64,
+    /// Whether there is more to remove.
+    pub more: More,
 }
 
 /// What a step of reaping has done.

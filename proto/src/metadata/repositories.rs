@@ -5,19 +5,21 @@ use std::{borrow::Cow, collections::BTreeMap};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{Descriptor, Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag, TagPattern};
+use oci::{Digest, Locator, MediaType, Need, Reference, RepositoryName, Tag, TagPattern};
 use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
 pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
 pub use listing::{MAX_ALSO, WantedRepositories};
+pub use referrers::{ReferrerPlace, Referrers, WantedReferrers};
 
-use super::{Actor, More, Page, PageRequest, Visibility};
+use super::{Actor, Page, PageRequest, Visibility};
 use crate::blob::Grant;
 
 pub mod client;
 mod history;
 mod listing;
+mod referrers;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -64,6 +66,16 @@ pub trait Repositories: Send + Sync + 'static {
     /// # Errors
     /// `ManifestUnknown`; `NameUnknown`; `Unavailable`.
     async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError>;
+
+    /// The same for whoever pulls: it is counted, soon after. A pull of an index counts by what is pulled of that.
+    ///
+    /// # Errors
+    /// As `manifest`.
+    async fn pull(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
@@ -205,48 +217,6 @@ impl Expected {
     }
 }
 
-/// Which referrers are wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedReferrers {
-    /// Where.
-    pub repository: RepositoryName,
-    /// Of what.
-    pub subject: Digest,
-    /// Only those of this type.
-    pub artifact_type: Option<MediaType>,
-    /// Only those behind this one, which need not exist.
-    pub after: Option<ReferrerPlace>,
-    /// At most so many, 1 to 1,000; fewer if they have much to say.
-    pub limit: usize,
-}
-
-/// Where a referrer stands in the list: by the text of its type, none first, and then by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReferrerPlace {
-    /// What it is listed as.
-    pub artifact_type: Option<MediaType>,
-    /// Its digest.
-    pub digest: Digest,
-}
-
-impl ReferrerPlace {
-    /// The place of `referrer`.
-    pub fn of(referrer: &Descriptor) -> Self {
-        Self { artifact_type: referrer.artifact_type.clone(), digest: referrer.digest.clone() }
-    }
-}
-
-/// A page of referrers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Referrers {
-    /// In the order of their places.
-    pub entries: Vec<Descriptor>,
-    /// Whether there is more behind them. A page that is not the last has an entry.
-    pub more: More,
-    /// What stands under the tag that clients use where this list is missing: the caller folds it in.
-    pub fallback: Option<Manifest>,
-}
-
 /// Whose view of the list of repositories is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {
@@ -290,6 +260,20 @@ pub enum RepositoryError {
     #[error("there is a repository {repository} already")]
     RepositoryExists {
         /// Its name.
+        repository: RepositoryName,
+    },
+    /// It is called otherwise now: ask for it by that name. Only those who may know of it may be told so.
+    #[error("repository {repository} is called {to} now")]
+    Moved {
+        /// The name asked for.
+        repository: RepositoryName,
+        /// Its name.
+        to: RepositoryName,
+    },
+    /// Another repository is still found by that name, and only who makes one of that name ends this.
+    #[error("the name {repository} still leads to a repository that was called so")]
+    NameLeadsElsewhere {
+        /// The name asked for.
         repository: RepositoryName,
     },
     /// The repository does not link such a blob.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::UploadsClient;
 
-use super::{Actor, Standing};
+use super::{Actor, Standing, quotas::Size};
 use crate::{
     auth::Subject,
     blob::{HashState, Part},
@@ -33,14 +33,14 @@ pub trait Uploads: Send + Sync + 'static {
     /// Opens a session. The repository need not exist yet; its namespace must, unless an administrator asks.
     ///
     /// # Errors
-    /// `NamespaceUnknown`; `Unavailable`.
+    /// `NamespaceUnknown`; `QuotaExceeded` if its namespace is full; `Unavailable`.
     async fn start(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError>;
 
     /// Links a blob of another repository here, or opens a session if none of the sources has it. What is read
     /// depends on the request alone, so that time does not tell what other repositories have.
     ///
     /// # Errors
-    /// As `start`.
+    /// As `start`; `QuotaExceeded` also if the blob does not fit.
     async fn mount(&self, mount: &Mount, actor: &Actor) -> Result<Mounted, UploadError>;
 
     /// Reads a session.
@@ -52,7 +52,8 @@ pub trait Uploads: Send + Sync + 'static {
     /// Records a part: a compare-and-set on the offset. Answers the new offset.
     ///
     /// # Errors
-    /// `OffsetMoved` if the session is elsewhere by now; `TooManyParts`; `UploadUnknown`; `Unavailable`.
+    /// `OffsetMoved` if the session is elsewhere by now; `TooManyParts`; `QuotaExceeded` if what there is by now does not
+    /// fit; `UploadUnknown`; `Unavailable`.
     async fn advance(&self, advance: &Advance) -> Result<u64, UploadError>;
 
     /// Makes sure that content `digest` is not reclaimed under this session, and says where it is, if anywhere.
@@ -66,7 +67,7 @@ pub trait Uploads: Send + Sync + 'static {
     /// queued as garbage. Repeating a link that has succeeded is no error.
     ///
     /// # Errors
-    /// `HoldLost` (hold again); `UploadUnknown`; `Conflict`; `Unavailable`.
+    /// `QuotaExceeded`, which ends the session; `HoldLost` (hold again); `UploadUnknown`; `Conflict`; `Unavailable`.
     async fn link(&self, link: &Link, actor: &Actor) -> Result<(), UploadError>;
 
     /// Ends a session without a blob.
@@ -171,6 +172,14 @@ pub enum UploadError {
         /// The first part of the repository's name.
         namespace: oci::Namespace,
     },
+    /// The repository is called otherwise now: push to that name. Only those who may know of it may be told so.
+    #[error("repository {repository} is called {to} now")]
+    Moved {
+        /// The name asked for.
+        repository: RepositoryName,
+        /// Its name.
+        to: RepositoryName,
+    },
     /// The session does not exist here: it has ended, or never was.
     #[error("upload {session} is not known")]
     UploadUnknown {
@@ -188,6 +197,19 @@ pub enum UploadError {
     TooManyParts {
         /// How many it may have.
         limit: usize,
+    },
+    /// The namespace may not use so much: delete something, or raise its quota. Pushes that end at the same moment may
+    /// exceed it by what they bring.
+    #[error("{}", over(namespace, *used_bytes, *limit_bytes, *size_bytes))]
+    QuotaExceeded {
+        /// Whose quota.
+        namespace: oci::Namespace,
+        /// What it uses: the bytes of the blobs that each of its repositories links.
+        used_bytes: u64,
+        /// What it may use.
+        limit_bytes: u64,
+        /// What does not fit; none: nothing does.
+        size_bytes: Option<u64>,
     },
     /// The hold has expired: hold again, and look whether the content is still there.
     #[error("the hold of {digest} has expired")]
@@ -219,4 +241,12 @@ pub enum UploadError {
         /// What was attempted.
         attempted: Cow<'static, str>,
     },
+}
+
+fn over(namespace: &oci::Namespace, used_bytes: u64, limit_bytes: u64, size_bytes: Option<u64>) -> String {
+    let used = format!("{namespace} has used {} of {}", Size(used_bytes), Size(limit_bytes));
+    match size_bytes {
+        Some(size_bytes) => format!("{used}; this blob of {} does not fit", Size(size_bytes)),
+        None => format!("{used}; no blob fits any more"),
+    }
 }

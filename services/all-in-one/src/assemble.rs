@@ -8,7 +8,9 @@ use std::{
 
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
-use proto::metadata::{Accounts, AuditLog, Credentials, Organizations, Reclaim, Repositories, Rules, Users};
+use proto::metadata::{
+    Accounts, AuditLog, Credentials, Organizations, Quotas, Reclaim, Repositories, Rules, Users,
+};
 use service_kit::{
     clock::{self, Clock},
     process::Process,
@@ -42,6 +44,8 @@ pub struct Hub {
     pub credentials: Arc<dyn Credentials>,
     /// For operators.
     pub audit: Arc<dyn AuditLog>,
+    /// For operators.
+    pub quotas: Arc<dyn Quotas>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -88,23 +92,14 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     let secrets = Secrets::in_directory(data, random.as_ref())?;
 
     let metadata = found_metadata(settings, data, &secrets, (clock.clone(), random.clone())).await?;
+    process.shutdown.spawn(metadata.write_pulls(process.shutdown.clone()));
 
-    let blob_config = blob::config::Config {
-        directory: data.join("blobs"),
-        store: blob::config::default_store(),
-        grant_secret: secrets.grants(),
-        reserve_bytes: settings.reserve_bytes,
-        sweep: settings.sweep,
-    };
-    let blobs = Arc::new(blob::Service::open(&blob_config, clock.clone(), random.clone()).await?);
-
-    let swept = blob::sweep::Services { reclaim: metadata.clone(), repositories: metadata.clone() };
-    let sweeper = blobs.sweeper(swept, settings.sweep);
-    process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
+    let blobs =
+        open_blobs((settings, data), &secrets, process, &metadata, (clock.clone(), random.clone())).await?;
 
     let auth = auth_over(settings, &metadata, &secrets, (clock.clone(), random));
     auth.prepare().await?;
-    process.shutdown.spawn(auth.note_uses(process.shutdown.clone()));
+    look_after(&auth, process);
 
     let services = registry_api::Services {
         auth: Arc::new(auth.clone()),
@@ -116,6 +111,8 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         organizations: metadata.clone(),
         credentials: metadata.clone(),
         audit: metadata.clone(),
+        quotas: metadata.clone(),
+        avatars: metadata.clone(),
         blobs,
     };
     let pages = ui::Services { auth: Arc::new(auth.clone()), repositories: metadata.clone() };
@@ -136,6 +133,7 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         organizations: metadata.clone(),
         credentials: metadata.clone(),
         audit: metadata.clone(),
+        quotas: metadata.clone(),
         repositories: metadata,
     })
 }
@@ -148,12 +146,36 @@ async fn found_metadata(
 ) -> Result<Arc<metadata::Service>, AssembleError> {
     let config = metadata::config::Config {
         new_repositories: settings.new_repositories,
+        quota: settings.quota,
         reclaim: settings.reclaim,
         audit: settings.audit,
         ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
     };
     let keyspace = Arc::new(Embedded::open(&config.engine())?);
     Ok(Arc::new(metadata::Service::found(keyspace, &config, clock, random).await?))
+}
+
+/// Bytes, and who deletes those that nobody needs.
+async fn open_blobs(
+    (settings, data): (&Settings, &Path),
+    secrets: &Secrets,
+    process: &Process,
+    metadata: &Arc<metadata::Service>,
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+) -> Result<Arc<blob::Service>, AssembleError> {
+    let config = blob::config::Config {
+        directory: data.join("blobs"),
+        store: blob::config::default_store(),
+        grant_secret: secrets.grants(),
+        reserve_bytes: settings.reserve_bytes,
+        sweep: settings.sweep,
+    };
+    let blobs = Arc::new(blob::Service::open(&config, clock, random).await?);
+
+    let swept = blob::sweep::Services { reclaim: metadata.clone(), repositories: metadata.clone() };
+    let sweeper = blobs.sweeper(swept, settings.sweep);
+    process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
+    Ok(blobs)
 }
 
 fn auth_over(
@@ -167,6 +189,7 @@ fn auth_over(
         service: settings.registry.service.clone(),
         password: settings.password.clone(),
         accounts: settings.accounts.clone(),
+        keys: settings.keys,
         ..auth::config::Config::with_secret(secrets.keys())
     };
     let contracts = auth::Contracts {
@@ -175,6 +198,11 @@ fn auth_over(
         credentials: metadata.clone(),
     };
     auth::Service::new(contracts, &config, clock, random)
+}
+
+fn look_after(auth: &auth::Service, process: &Process) {
+    process.shutdown.spawn(auth.note_uses(process.shutdown.clone()));
+    process.shutdown.spawn(auth.tend_keys(process.shutdown.clone()));
 }
 
 fn make_private(data: &Path) -> Result<(), AssembleError> {

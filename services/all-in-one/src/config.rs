@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::config::{AccountsConfig, AdministratorConfig, PasswordConfig};
-use proto::metadata::Visibility;
+use auth::config::{AccountsConfig, AdministratorConfig, KeysConfig, PasswordConfig};
+use proto::metadata::{Visibility, quotas::ByteLimit};
 use serde::Deserialize;
 use service_kit::{
     config::{AdminConfig, ConfigError, Prefix, TelemetryConfig, environment, load},
@@ -23,6 +23,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// What a repository is when its first push makes it: `private` (the default) or `public`.
     pub new_repositories: Visibility,
+    /// How many bytes each namespace may use that has no quota of its own; `unlimited` by default.
+    pub quota: ByteLimit,
     /// Space on the disk that pushes leave free for metadata, in bytes; 64 MiB by default.
     pub reserve_bytes: u64,
     /// When what is not needed any more goes.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub password: PasswordConfig,
     /// Who may make accounts and organizations.
     pub accounts: AccountsConfig,
+    /// What tokens are signed with.
+    pub keys: KeysConfig,
     /// The first administrator.
     pub administrator: AdministratorConfig,
     /// Probes and metrics; on loopback at the next port by default.
@@ -55,6 +59,7 @@ impl Default for Settings {
             data: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 9911)),
             new_repositories: Visibility::Private,
+            quota: ByteLimit::Unlimited,
             reserve_bytes: blob::config::default_reserve(),
             reclaim: metadata::config::ReclaimConfig::default(),
             audit: metadata::config::AuditConfig::default(),
@@ -64,6 +69,7 @@ impl Default for Settings {
             http: HttpLimits::default(),
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
+            keys: KeysConfig::default(),
             administrator: AdministratorConfig::default(),
             admin: AdminConfig::default(),
             telemetry: TelemetryConfig::default(),

@@ -16,6 +16,7 @@ use proto::{
         audit::AuditLogClient,
         credentials::{self, CredentialsClient},
         organizations::{self as orgs, OrganizationsClient},
+        quotas::QuotasClient,
         reclaim::{self, ReclaimClient},
         repositories::{self, RepositoriesClient},
         rules::RulesClient,
@@ -23,7 +24,7 @@ use proto::{
     },
 };
 use service_kit::{
-    config::{ConfigError, GrpcClientConfig, GrpcUrl},
+    config::{ConfigError, GrpcClientConfig, GrpcClientTlsConfig, GrpcUrl},
     grpc::{self, ConnectError, Routes, ServerOptions},
     process::{Process, ProcessError},
     random::Ulids,
@@ -36,11 +37,13 @@ use crate::{
 };
 
 mod audit;
+mod keys;
 mod organizations;
+mod quotas;
 mod reclaiming;
 mod restore;
 mod rules;
-mod sizes;
+mod service_accounts;
 mod tokens;
 mod users;
 mod why;
@@ -70,11 +73,23 @@ pub enum Command {
     /// Lists organizations and their members.
     #[command(subcommand)]
     Org(organizations::Command),
+    /// Shows or makes quotas: how many bytes a namespace may use.
+    #[command(subcommand)]
+    Quota(quotas::Command),
     /// Makes, lists and revokes access tokens and robots.
     #[command(subcommand)]
     Token(tokens::Command),
     /// Says who did what, when and from where, the newest first.
     Audit(audit::Audit),
+    /// Lists the keys that sign the registry's tokens, and lets another one take over.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Makes keys that sign tokens of service accounts.
+    #[command(subcommand)]
+    ServiceKey(service_accounts::KeyCommand),
+    /// Makes tokens of service accounts, for programs that call gRPC themselves.
+    #[command(subcommand)]
+    ServiceToken(service_accounts::TokenCommand),
 }
 
 /// Which hub is asked.
@@ -92,6 +107,9 @@ pub struct Which {
     /// The file with the service token for that port
     #[arg(long, value_name = "FILE")]
     service_token_file: Option<PathBuf>,
+    /// Who vouches for that port's certificate (PEM), if the url says `https`
+    #[arg(long, value_name = "FILE", requires = "metadata")]
+    tls_ca: Option<PathBuf>,
 }
 
 /// Why an operator has no answer.
@@ -130,6 +148,15 @@ pub enum OperatorError {
     /// The password cannot be hashed.
     #[error(transparent)]
     Hash(#[from] auth::password::HashError),
+    /// There is nothing to take over from.
+    #[error("the hub has no signing keys yet: start its auth service, which makes one")]
+    NoKeys,
+    /// Auth does not do its part.
+    #[error("auth has made no other key within {} s: see whether it runs; it will when it does, and then the command can be repeated", .0.as_secs())]
+    NotFollowed(Duration),
+    /// The file of a key cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] service_accounts::KeyFileError),
     /// The time is beyond the calendar.
     #[error("that is too long: no such day exists")]
     TooLong,
@@ -152,6 +179,7 @@ struct Operator {
     organizations: OrganizationsClient,
     credentials: CredentialsClient,
     audit: AuditLogClient,
+    quotas: QuotasClient,
 }
 
 impl Command {
@@ -167,8 +195,12 @@ impl Command {
             Self::Rules(rules) => rules.run(&Operator::of(rules.which())?, out).await,
             Self::User(user) => user.run(&Operator::of(user.which())?, out).await,
             Self::Org(org) => org.run(&Operator::of(org.which())?, out).await,
+            Self::Quota(quota) => quota.run(&Operator::of(quota.which())?, out).await,
             Self::Token(token) => token.run(&Operator::of(token.which())?, out).await,
             Self::Audit(audit) => audit.run(&Operator::of(&audit.which)?, out).await,
+            Self::Keys(keys) => keys.run(&Operator::of(keys.which())?, out).await,
+            Self::ServiceKey(command) => command.run(out),
+            Self::ServiceToken(command) => command.run(out),
         }
     }
 }
@@ -179,7 +211,8 @@ impl Operator {
             (Some(url), Some(file)) => {
                 let token = std::fs::read_to_string(file)
                     .map_err(|error| OperatorError::Token { file: file.clone(), error })?;
-                client(url.clone(), token.trim_end().into())
+                let tls = which.tls_ca.clone().map(vouched_for_by);
+                GrpcClientConfig { tls, ..client(url.clone(), token.trim_end().into()) }
             }
             _ => of_this_machine(which)?,
         };
@@ -193,6 +226,7 @@ impl Operator {
             organizations: OrganizationsClient::new(channel.clone(), DEADLINE),
             credentials: CredentialsClient::new(channel.clone(), DEADLINE),
             audit: AuditLogClient::new(channel.clone(), DEADLINE),
+            quotas: QuotasClient::new(channel.clone(), DEADLINE),
             reclaim: ReclaimClient::new(channel, DEADLINE),
         })
     }
@@ -212,7 +246,11 @@ fn of_this_machine(which: &Which) -> Result<GrpcClientConfig, OperatorError> {
 }
 
 fn client(url: GrpcUrl, service_token: secrecy::SecretString) -> GrpcClientConfig {
-    GrpcClientConfig { urls: vec![url], service_token, deadline: DEADLINE }
+    GrpcClientConfig { urls: vec![url], service_token, deadline: DEADLINE, tls: None }
+}
+
+fn vouched_for_by(ca_file: PathBuf) -> GrpcClientTlsConfig {
+    GrpcClientTlsConfig { ca_file, certificate_file: None, key_file: None, domain: None }
 }
 
 /// Answers operators of this machine at a socket in `data`.
@@ -234,6 +272,7 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     let routes = orgs::server::add_to(routes, hub.organizations.clone());
     let routes = credentials::server::add_to(routes, hub.credentials.clone());
     let routes = proto::metadata::audit::server::add_to(routes, hub.audit.clone());
+    let routes = proto::metadata::quotas::server::add_to(routes, hub.quotas.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

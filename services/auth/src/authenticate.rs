@@ -169,7 +169,7 @@ fn stands_for(
 ) -> Option<Principal> {
     let id = credential.id.clone();
     let (principal, name) = match &credential.holder {
-        Holder::User(name) => {
+        Holder::User(name) | Holder::Offline { user: name, .. } => {
             let through = Through::AccessToken(id, credential.limits.clone());
             (user(holder(account, name)?, through), name.as_str())
         }

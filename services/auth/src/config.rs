@@ -6,9 +6,12 @@ use argon2::Params;
 use oci::AccountName;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
-use service_kit::config::{
-    AdminConfig, GrpcClientConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, humane,
-    long_enough,
+use service_kit::{
+    config::{
+        AdminConfig, GrpcClientConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, humane,
+        long_enough,
+    },
+    jose::Algorithm,
 };
 
 use crate::policy::Founders;
@@ -53,6 +56,8 @@ pub struct Config {
     pub password: PasswordConfig,
     /// Who may make accounts and organizations.
     pub accounts: AccountsConfig,
+    /// What tokens are signed with.
+    pub keys: KeysConfig,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +75,8 @@ struct Given {
     password: PasswordConfig,
     #[serde(default)]
     accounts: AccountsConfig,
+    #[serde(default)]
+    keys: KeysConfig,
 }
 
 /// Why this is no configuration of auth.
@@ -98,6 +105,7 @@ impl TryFrom<Given> for Config {
             key_secret: long_enough(KEY_SECRET, secret, SECRET_LENGTH)?,
             password: given.password,
             accounts: given.accounts,
+            keys: given.keys,
         };
         config.checked()
     }
@@ -113,6 +121,7 @@ impl Config {
             key_secret,
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
+            keys: KeysConfig::default(),
         }
     }
 
@@ -195,6 +204,32 @@ fn session_lifetime<'de, D: Deserializer<'de>>(given: D) -> Result<Duration, D::
     }
 }
 
+/// What tokens are signed with, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeysConfig {
+    /// What kind of key the next one is: `eddsa` (the default) or `es256`, for verifiers that know no Ed25519.
+    pub algorithm: Algorithm,
+    /// How long a key signs until another one takes over, 1 day to 10 years; 90 days by default.
+    #[serde(deserialize_with = "rotation")]
+    pub rotation: Duration,
+}
+
+impl Default for KeysConfig {
+    fn default() -> Self {
+        Self { algorithm: Algorithm::default(), rotation: Duration::from_hours(90 * 24) }
+    }
+}
+
+fn rotation<'de, D: Deserializer<'de>>(given: D) -> Result<Duration, D::Error> {
+    let rotation = humane::deserialize(given)?;
+    if (Duration::from_hours(24)..=Duration::from_hours(3650 * 24)).contains(&rotation) {
+        Ok(rotation)
+    } else {
+        Err(D::Error::custom("`rotation` must be from 1d to 3650d"))
+    }
+}
+
 /// The first administrator. Its password comes from `BUCKET_ADMIN_PASSWORD`, or is generated and printed once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -232,7 +267,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, SignUp};
+    use super::{Algorithm, Config, SignUp};
     use crate::policy::Founders;
 
     fn read(text: &str) -> Result<Config, String> {
@@ -261,6 +296,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_of_ed25519_and_change_each_season_unless_it_is_said_otherwise() {
+        let default = read("key_secret = 'sixteen bytes ok'").unwrap().keys;
+        assert_eq!((default.algorithm, default.rotation.as_secs()), (Algorithm::EdDsa, 90 * 24 * 3600));
+        let given = "key_secret = 'sixteen bytes ok'\nkeys = { algorithm = 'es256', rotation = '30d' }";
+        let given = read(given).unwrap().keys;
+        assert_eq!((given.algorithm, given.rotation.as_secs()), (Algorithm::Es256, 30 * 24 * 3600));
+    }
+
+    #[test]
     fn what_would_be_unsafe_or_unusable_is_refused() {
         let with = |line: &str| read(&format!("key_secret = 'sixteen bytes ok'\n{line}")).unwrap_err();
         assert!(with("token_lifetime = '10m'").contains("60s to 300s"));
@@ -271,6 +315,8 @@ mod tests {
         assert!(with("accounts = { session_lifetime = '31d' }").contains("5m to 30d"));
         assert!(with("accounts = { sign_up = 'maybe' }").contains("maybe"));
         assert!(with("lifetime = '60s'").contains("lifetime"));
+        assert!(with("keys = { rotation = '23h' }").contains("1d to 3650d"));
+        assert!(with("keys = { algorithm = 'none' }").contains("none"));
         assert!(read("key_secret = 'short'").unwrap_err().contains("fewer than 16"));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use jsonwebtoken::{Algorithm, Header};
 use oci::{RepositoryName, Resource, Scope};
 use proto::auth::{AccessEntry, AuthError, Claims, IssuedToken};
 use secrecy::SecretString;
@@ -43,8 +42,7 @@ impl Issuer {
         random: &dyn Random,
     ) -> Result<IssuedToken, AuthError> {
         let claims = self.claims(principal, &scopes, now, random);
-        let header = Header { kid: Some(key.id.0.clone()), ..Header::new(Algorithm::EdDSA) };
-        let token = jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|error| {
+        let token = key.key.signed(&key.id.0, &claims).map_err(|error| {
             tracing::error!(%error, "signing a token");
             AuthError::Unavailable { attempted: "signing a token".into() }
         })?;
@@ -55,6 +53,7 @@ impl Issuer {
             scopes,
             issued_at: now,
             expires_in: self.lifetime,
+            refresh_token: None,
         })
     }
 

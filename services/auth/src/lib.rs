@@ -1,11 +1,11 @@
 //! Who may do what: checks passwords and secrets, decides by one pure policy, signs tokens that every edge verifies by
 //! itself. It keeps nothing but who guesses: accounts, credentials and signing keys live in metadata.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use proto::{
-    auth::{Auth, AuthError, IssuedToken, TokenRequest, VerificationKey},
+    auth::{Auth, AuthError, IssuedToken, Offline, TokenRequest, VerificationKey},
     metadata::{AccountError, Accounts, Credentials, Users},
 };
 use service_kit::{
@@ -18,7 +18,7 @@ use crate::{
     authenticate::{About, Shown, silent},
     config::{AccountsConfig, Config},
     password::Passwords,
-    signer::Signer,
+    signer::{Ground, Signer},
     throttle::Throttle,
     uses::Uses,
 };
@@ -29,14 +29,19 @@ mod chosen;
 pub mod config;
 mod identities;
 mod issue;
+mod offline;
 pub mod operator;
 pub mod password;
 pub mod policy;
+mod rotation;
 mod secret;
 mod signer;
 pub mod start;
 mod throttle;
 mod uses;
+
+/// Between two looks at the signing keys: how long a replica may go on signing with one that was removed.
+const TENDED_EVERY: Duration = Duration::from_secs(10);
 
 /// The auth service over what metadata keeps.
 #[derive(Clone)]
@@ -91,7 +96,7 @@ impl Service {
             passwords: Passwords::new(config, random.as_ref()),
             throttle: Throttle::new(),
             uses: Uses::default(),
-            signer: Signer::new(&config.key_secret),
+            signer: Signer::new(config),
             issuer: issue::Issuer::new(config),
             rules: config.accounts.clone(),
             ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
@@ -105,12 +110,29 @@ impl Service {
         self.0.uses.clone().written_to(Arc::clone(&self.0.contracts.credentials), shutdown)
     }
 
-    /// Finds the key that signs tokens, making it if this is the first start. Repeating it is harmless.
+    /// Finds the keys that sign tokens, making one if this is the first start or the next one is due. Repeating it is
+    /// harmless.
     ///
     /// # Errors
-    /// `KeySealed` if the kept key was sealed with another secret; `Metadata`.
+    /// `KeySealed` if a kept key was sealed with another secret; `Metadata`.
     pub async fn prepare(&self) -> Result<(), PrepareError> {
-        self.0.signing_key().await.map(drop)
+        self.0.signer.tend(self.0.ground()).await
+    }
+
+    /// Looks after the keys now and then, until the shutdown: a task of the process.
+    pub fn tend_keys(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
+        let service = self.clone();
+        async move {
+            loop {
+                tokio::select! {
+                    () = shutdown.stopping() => return,
+                    () = tokio::time::sleep(TENDED_EVERY) => {}
+                }
+                if let Err(error) = service.prepare().await {
+                    tracing::warn!(%error, "the signing keys cannot be looked after");
+                }
+            }
+        }
     }
 
     /// The hashing of passwords, for whoever creates accounts.
@@ -120,9 +142,9 @@ impl Service {
 }
 
 impl Parts {
-    async fn signing_key(&self) -> Result<signer::ActiveKey, PrepareError> {
-        let accounts = self.contracts.accounts.as_ref();
-        self.signer.active(accounts, self.clock.as_ref(), self.random.as_ref()).await
+    fn ground(&self) -> Ground<'_> {
+        let (clock, random) = (self.clock.as_ref(), self.random.as_ref());
+        Ground { accounts: self.contracts.accounts.as_ref(), clock, random }
     }
 }
 
@@ -138,8 +160,13 @@ impl Auth for Service {
         let asker = parts.authenticate(shown, about).await?;
         let granted = policy::granted(&asker.principal, &request.scopes, asker.known());
 
-        let key = parts.signing_key().await?;
-        parts.issuer.sign(&key, &asker.principal, granted, parts.clock.now(), parts.random.as_ref())
+        let key = parts.signer.active(parts.ground()).await?;
+        let now = parts.clock.now();
+        let mut issued = parts.issuer.sign(&key, &asker.principal, granted, now, parts.random.as_ref())?;
+        if request.offline == Offline::Wanted {
+            issued.refresh_token = parts.refresh_token(&asker, request.address).await;
+        }
+        Ok(issued)
     }
 
     async fn keys(&self) -> Result<Vec<VerificationKey>, AuthError> {

@@ -61,6 +61,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     };
     let service = Service::new(contracts, &settings.auth, clock::system(), random::system());
     process.shutdown.spawn(service.note_uses(process.shutdown.clone()));
+    process.shutdown.spawn(service.tend_keys(process.shutdown.clone()));
     let routes = server::add_to(grpc::Routes::default(), Arc::new(service.clone()));
     let routes = identities::server::add_to(routes, Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::AUTH).await?;

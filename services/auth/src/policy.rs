@@ -140,6 +140,7 @@ impl Known<'_> {
             visibility: None,
             namespace: nobodys(&name.namespace()),
             level: None,
+            moved: None,
         };
         self.repositories.iter().find(|facts| facts.name == *name).cloned().unwrap_or_else(nothing)
     }
@@ -153,8 +154,15 @@ fn nobodys(name: &Namespace) -> NamespaceFacts {
     NamespaceFacts { name: name.clone(), kind: None, role: None }
 }
 
-/// What `principal` may do with a repository.
+/// What `principal` may do with what it calls so: with the repository of that name, or with the one that had it. A
+/// credential that is limited to some names must be for the one that it has now.
 pub fn permissions(principal: &Principal, facts: &RepositoryFacts) -> BTreeSet<Permission> {
+    let mut permitted = by_name(principal, facts);
+    permitted.extend(facts.moved.iter().flat_map(|moved| by_name(principal, moved)));
+    permitted
+}
+
+fn by_name(principal: &Principal, facts: &RepositoryFacts) -> BTreeSet<Permission> {
     let held = held(principal, facts).iter().copied();
     let mut permitted: BTreeSet<Permission> =
         held.filter(|permission| principal.is_let(&facts.name, *permission)).collect();
@@ -186,13 +194,26 @@ fn held(principal: &Principal, facts: &RepositoryFacts) -> &'static [Permission]
     }
 }
 
-/// The part of `asked` that `principal` has. A scope of which nothing is left is left out.
+/// The part of `asked` that `principal` has. A scope of which nothing is left is left out. Who asks to pull by an old
+/// name, and may pull what had it, is given that by the name of now besides: nothing else tells an edge to follow.
 pub fn granted(principal: &Principal, asked: &[Scope], known: Known<'_>) -> Vec<Scope> {
     asked
         .iter()
         .map(|scope| Scope { resource: scope.resource.clone(), actions: actions(principal, scope, known) })
         .filter(|scope| !scope.actions.is_empty())
+        .flat_map(|scope| {
+            let followed = followed(principal, &scope, known);
+            std::iter::once(scope).chain(followed)
+        })
         .collect()
+}
+
+fn followed(principal: &Principal, given: &Scope, known: Known<'_>) -> Option<Scope> {
+    let Resource::Repository(name) = &given.resource else { return None };
+    let moved = known.repository(name).moved?;
+    let pulled =
+        given.actions.contains(&Action::Pull) && by_name(principal, &moved).contains(&Permission::Pull);
+    pulled.then(|| Scope { resource: Resource::Repository(moved.name), actions: [Action::Pull].into() })
 }
 
 fn actions(principal: &Principal, scope: &Scope, known: Known<'_>) -> BTreeSet<Action> {

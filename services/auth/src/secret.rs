@@ -11,15 +11,16 @@ use service_kit::random::Random;
 /// What all secrets begin with, so that no chosen password may.
 pub(crate) const BEGINNING: &str = "bucket_";
 
-const KINDS: [&str; 3] = ["bucket_pat_", "bucket_robot_", "bucket_session_"];
+const KINDS: [&str; 4] = ["bucket_pat_", "bucket_robot_", "bucket_session_", "bucket_refresh_"];
 
 /// A new secret for `holder`, which nobody else will ever see, and what is kept of it.
 pub(crate) fn made(holder: &Holder, random: &dyn Random) -> (SecretString, SecretHash) {
-    let [access_token, robot, session] = KINDS;
+    let [access_token, robot, session, refresh] = KINDS;
     let kind = match holder {
         Holder::User(_) => access_token,
         Holder::Robot(_) => robot,
         Holder::Session(_) => session,
+        Holder::Offline { .. } => refresh,
     };
     let mut bits = [0_u8; 32];
     random.fill(&mut bits);
@@ -60,6 +61,7 @@ mod tests {
             (Holder::User("ann".parse().unwrap()), "bucket_pat_"),
             (Holder::Robot("ann+ci".parse().unwrap()), "bucket_robot_"),
             (Holder::Session("ann".parse().unwrap()), "bucket_session_"),
+            (Holder::Offline { user: "ann".parse().unwrap(), through: None }, "bucket_refresh_"),
         ] {
             let [(one, kept), (two, _)] = [made(&holder, &random), made(&holder, &random)];
             let digits = one.expose_secret().strip_prefix(kind).unwrap();

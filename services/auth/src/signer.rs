@@ -1,71 +1,143 @@
-//! The key that signs tokens. It lives in metadata, sealed by a configured secret that metadata never has, and
-//! is shared by all replicas: whoever starts first makes it.
+//! The keys that sign tokens. They live in metadata, sealed by a configured secret that metadata never has, and are
+//! shared by all replicas: whoever is first makes one. When another one takes over is in `rotation`.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf,
-    signature::{Ed25519KeyPair, KeyPair as _},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::EncodingKey;
+use jiff::Timestamp;
 use proto::{
     auth::{KeyId, VerificationKey},
-    metadata::{Accounts, accounts::SigningKey},
+    metadata::{Accounts, Actor, accounts::SigningKey},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use service_kit::{clock::Clock, random::Random};
-use tokio::sync::OnceCell;
+use service_kit::{
+    clock::Clock,
+    jose::{KeyError, PrivateKey},
+    random::Random,
+};
 
-use crate::PrepareError;
+use crate::{
+    PrepareError,
+    config::{Config, KeysConfig},
+    rotation,
+};
 
 const NONCE_BYTES: usize = 12;
 
-/// Finds, makes, seals and opens signing keys.
+/// What was read longer ago is read again before anything is signed: a key that was removed meanwhile must not sign.
+const STALE: Duration = Duration::from_secs(30);
+
+/// Finds, makes, seals, opens and exchanges signing keys.
 pub(crate) struct Signer {
     secret: SecretString,
-    active: OnceCell<ActiveKey>,
+    keys: KeysConfig,
+    known: Mutex<Option<Arc<Known>>>,
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// The keys that sign now or will, the oldest first.
+struct Known {
+    keys: Vec<ActiveKey>,
+    read: Timestamp,
 }
 
 /// A key that can sign.
 #[derive(Clone)]
 pub(crate) struct ActiveKey {
     pub(crate) id: KeyId,
-    pub(crate) encoding: EncodingKey,
+    pub(crate) key: PrivateKey,
+    from: Timestamp,
+}
+
+/// What signers work with.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) accounts: &'a dyn Accounts,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) random: &'a dyn Random,
 }
 
 impl Signer {
-    pub(crate) fn new(secret: &SecretString) -> Self {
-        Self { secret: secret.clone(), active: OnceCell::new() }
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            secret: config.key_secret.clone(),
+            keys: config.keys,
+            known: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 
-    /// The key to sign with: the newest that metadata keeps, or the first one, made now.
-    pub(crate) async fn active(
+    /// The key to sign with now.
+    pub(crate) async fn active(&self, ground: Ground<'_>) -> Result<ActiveKey, PrepareError> {
+        if let Some(active) = self.fresh(ground.clock.now()) {
+            return Ok(active);
+        }
+        let _turn = self.reading.lock().await;
+        // Whoever had the turn before has read them.
+        if let Some(active) = self.fresh(ground.clock.now()) {
+            return Ok(active);
+        }
+        self.tend(ground).await?;
+        let active = self.fresh(ground.clock.now());
+        active.ok_or(PrepareError::Crypto { attempted: "keep a signing key" })
+    }
+
+    /// Reads the keys, makes the first or the next one if it is time, and removes those whose time is over.
+    pub(crate) async fn tend(&self, ground: Ground<'_>) -> Result<(), PrepareError> {
+        let Ground { accounts, clock, random } = ground;
+        let now = clock.now();
+        let mut kept = accounts.signing_keys().await?;
+        if kept.is_empty() {
+            kept = accounts.found_signing_key(&self.make(now, now, random)?).await?;
+        }
+
+        if let Some(newest) = kept.last()
+            && let Some(from) = rotation::next_from(newest, self.keys.rotation, now)
+        {
+            let (of, created) = (&newest.verification.id, rotation::made_after(newest, now));
+            let next = self.make(created, from, random)?;
+            kept = accounts.succeed_signing_key(of, &next, &Actor::service()).await?;
+        }
+        let over = rotation::over(&kept, now);
+        if !over.is_empty() {
+            kept = accounts.remove_signing_keys(&over, &Actor::service()).await?;
+        }
+
+        let keys =
+            rotation::signing(&kept, now).iter().map(|key| self.open(key)).collect::<Result<_, _>>()?;
+        *self.known() = Some(Arc::new(Known { keys, read: now }));
+        Ok(())
+    }
+
+    /// The key to sign with, if the keys were read a moment ago.
+    fn fresh(&self, now: Timestamp) -> Option<ActiveKey> {
+        let known = self.known().clone()?;
+        let fresh = now.duration_since(known.read).unsigned_abs() < STALE;
+        let active = known.keys.iter().rfind(|key| key.from <= now).or(known.keys.first());
+        active.filter(|_| fresh).cloned()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Arc<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(
         &self,
-        accounts: &dyn Accounts,
-        clock: &dyn Clock,
+        created: Timestamp,
+        from: Timestamp,
         random: &dyn Random,
-    ) -> Result<ActiveKey, PrepareError> {
-        let find = || async {
-            let mut kept = accounts.signing_keys().await?;
-            if kept.is_empty() {
-                kept = accounts.found_signing_key(&self.make(clock, random)?).await?;
-            }
-            let newest = kept.last().ok_or(PrepareError::Crypto { attempted: "keep a signing key" })?;
-            self.open(newest)
-        };
-        self.active.get_or_try_init(find).await.cloned()
-    }
-
-    fn make(&self, clock: &dyn Clock, random: &dyn Random) -> Result<SigningKey, PrepareError> {
-        let refused = |_| PrepareError::Crypto { attempted: "make a signing key" };
-        let pair = Ed25519KeyPair::generate().map_err(refused)?;
-        let private = pair.to_pkcs8v1().map_err(refused)?;
-
-        let mut public_key = [0; 32];
-        public_key.copy_from_slice(pair.public_key().as_ref());
-        let verification = VerificationKey { id: thumbprint(&public_key), public_key };
-        let sealed_private_key = self.seal(&verification.id, private.as_ref(), random)?.into();
-        Ok(SigningKey { verification, sealed_private_key, created: clock.now() })
+    ) -> Result<SigningKey, PrepareError> {
+        let private = PrivateKey::generate(self.keys.algorithm)?;
+        let public_key = *private.public();
+        let verification = VerificationKey { id: KeyId(public_key.thumbprint()), public_key };
+        let sealed_private_key = self.seal(&verification.id, private.pkcs8(), random)?.into();
+        Ok(SigningKey { verification, sealed_private_key, created, from, until: None, next: None })
     }
 
     fn seal(&self, id: &KeyId, private: &[u8], random: &dyn Random) -> Result<Vec<u8>, PrepareError> {
@@ -93,7 +165,7 @@ impl Signer {
             .sealing_key()?
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(id.0.as_bytes()), &mut sealed)
             .map_err(|_| foreign())?;
-        Ok(ActiveKey { id: id.clone(), encoding: EncodingKey::from_ed_der(private) })
+        Ok(ActiveKey { id: id.clone(), key: PrivateKey::of_pkcs8(private)?, from: key.from })
     }
 
     // A key of its own for this purpose, so that the configured secret may have any length and other uses.
@@ -106,43 +178,55 @@ impl Signer {
     }
 }
 
-/// RFC 7638 over the public key as RFC 8037 writes it.
-fn thumbprint(public_key: &[u8; 32]) -> KeyId {
-    let x = URL_SAFE_NO_PAD.encode(public_key);
-    let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, jwk.as_bytes());
-    KeyId(URL_SAFE_NO_PAD.encode(digest))
+impl From<KeyError> for PrepareError {
+    fn from(error: KeyError) -> Self {
+        Self::Crypto {
+            attempted: match error {
+                KeyError::Refused { attempted } => attempted,
+                KeyError::NotAKey => "read a signing key",
+            },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Signer, thumbprint};
-    use crate::PrepareError;
-    use service_kit::{clock::SystemClock, random::SystemRandom};
+    use super::Signer;
+    use crate::{PrepareError, config::Config};
+    use jiff::Timestamp;
+    use proto::metadata::accounts::SigningKey;
+    use service_kit::{jose::Algorithm, random::SystemRandom};
 
-    #[test]
-    fn the_thumbprint_is_that_of_rfc_8037_appendix_a() {
-        let public = [
-            0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
-            0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
-        ];
-        assert_eq!(thumbprint(&public).0, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    fn signer(secret: &str, algorithm: Algorithm) -> Signer {
+        let mut config = Config::with_secret(secret.into());
+        config.keys.algorithm = algorithm;
+        Signer::new(&config)
+    }
+
+    fn made(signer: &Signer) -> SigningKey {
+        signer.make(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, &SystemRandom).unwrap()
     }
 
     #[test]
     fn a_key_opens_with_the_secret_it_was_made_with_and_no_other() {
-        let signer = Signer::new(&"one secret of many".into());
-        let key = signer.make(&SystemClock, &SystemRandom).unwrap();
+        for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+            let key = made(&signer("one secret of many", algorithm));
+            assert_eq!(key.verification.public_key.algorithm(), algorithm);
 
-        assert_eq!(signer.open(&key).unwrap().id, key.verification.id);
-        let other = Signer::new(&"another secret".into());
-        assert!(matches!(other.open(&key), Err(PrepareError::KeySealed { .. })));
+            // The kind of key is its own, and not that of whoever opens it.
+            let same = signer("one secret of many", Algorithm::EdDsa);
+            let opened = same.open(&key).unwrap();
+            assert_eq!(opened.id, key.verification.id);
+            assert_eq!(*opened.key.public(), key.verification.public_key);
+            let other = signer("another secret", algorithm);
+            assert!(matches!(other.open(&key), Err(PrepareError::KeySealed { .. })));
+        }
     }
 
     #[test]
     fn a_key_kept_under_the_name_of_another_does_not_open() {
-        let signer = Signer::new(&"one secret of many".into());
-        let mut key = signer.make(&SystemClock, &SystemRandom).unwrap();
+        let signer = signer("one secret of many", Algorithm::EdDsa);
+        let mut key = made(&signer);
         key.verification.id.0.push('x');
         assert!(matches!(signer.open(&key), Err(PrepareError::KeySealed { .. })));
     }

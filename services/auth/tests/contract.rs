@@ -3,10 +3,14 @@
 
 #[path = "contract/credentials.rs"]
 mod credentials;
+#[path = "contract/keys.rs"]
+mod keys;
 #[path = "contract/logins.rs"]
 mod logins;
 #[path = "contract/memory.rs"]
 mod memory;
+#[path = "contract/offline.rs"]
+mod offline;
 
 use std::{sync::Arc, time::Duration};
 

@@ -85,7 +85,9 @@ pub struct Swept {
     pub tags: u64,
     /// Manifests that rules have let go, and that can be restored.
     pub manifests: u64,
-    /// Links of repositories that no manifest had used for the grace.
+    /// Deleted repositories of which nothing is left.
+    pub repositories: u64,
+    /// Links of repositories that no manifest had used for the grace, or that were deleted.
     pub links: u64,
     /// Contents whose bytes were queued.
     pub contents: u64,
@@ -144,6 +146,7 @@ impl Sweeper {
         let limit = self.config.step_limit;
         let within = |done: Result<Result<(), SweepError>, _>| done.unwrap_or(Ok(()));
         within(timeout(limit, self.unlink(&mut swept)).await)?;
+        within(timeout(limit, self.purge(&mut swept)).await)?;
         within(timeout(limit, self.reap(&mut swept)).await)?;
         within(timeout(limit, self.delete_garbage(&mut swept)).await)?;
         within(timeout(limit, self.end_uploads(&mut swept)).await)?;
@@ -176,6 +179,17 @@ impl Sweeper {
             swept.manifests += retained.manifests;
             self.retained = retained.next;
             if self.retained.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn purge(&self, swept: &mut Swept) -> Result<(), SweepError> {
+        loop {
+            let purged = self.services.reclaim.purge().await?;
+            swept.repositories += purged.repositories;
+            swept.links += purged.links;
+            if purged.more == More::No {
                 return Ok(());
             }
         }

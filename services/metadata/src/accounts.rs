@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use oci::AccountName;
-use proto::metadata::{
-    AccountError, Accounts, Actor, Standing, Visibility,
-    accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
-    audit::Action,
-    organizations::{Level, MemberRole},
+use proto::{
+    auth::KeyId,
+    metadata::{
+        AccountError, Accounts, Actor, Standing, Visibility,
+        accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
+        audit::Action,
+        organizations::{Level, MemberRole},
+    },
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -54,6 +58,32 @@ impl Accounts for Service {
 
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, AccountError> {
         self.kept_keys().await
+    }
+
+    async fn succeed_signing_key(
+        &self,
+        of: &KeyId,
+        key: &SigningKey,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        self.succeed_key(of, key, actor).await
+    }
+
+    async fn retire_signing_key(
+        &self,
+        of: &KeyId,
+        at: Timestamp,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        self.retire_key(of, at, actor).await
+    }
+
+    async fn remove_signing_keys(
+        &self,
+        ids: &[KeyId],
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        self.remove_keys(ids, actor).await
     }
 }
 

@@ -44,7 +44,7 @@ impl Service {
             return Ok(self.0.grants.grant(locator, repository.clone(), link.size_bytes, expires));
         }
 
-        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+        Err(self.absent(repository).await)
     }
 
     /// Who is told that a blob is here will not bring it: an unused link begins its grace anew, once a good part

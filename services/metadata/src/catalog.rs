@@ -55,6 +55,16 @@ impl Service {
         self.names_in(viewer, keys::listed_under(None, after), limit).await
     }
 
+    /// Those under a path.
+    pub(crate) async fn names_under(
+        &self,
+        path: &NamespacePath,
+        after: Option<&RepositoryName>,
+        limit: usize,
+    ) -> Result<Vec<RepositoryName>, Error> {
+        self.names_in(Viewer::Administrator, keys::listed_under(Some(path), after), limit).await
+    }
+
     async fn names_in(
         &self,
         viewer: Viewer,

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use proto::metadata::Visibility;
+use proto::metadata::{Visibility, quotas::ByteLimit};
 use secrecy::SecretString;
 use serde::Deserialize;
 use service_kit::config::{
@@ -51,6 +51,8 @@ pub struct Config {
     pub grant_secret: SecretString,
     /// What a repository is when its first push makes it: private by default.
     pub new_repositories: Visibility,
+    /// How many bytes each namespace may use that has no quota of its own: any number by default.
+    pub quota: ByteLimit,
     /// How long things last.
     pub lifetimes: Lifetimes,
     /// When what is not needed any more goes.
@@ -67,6 +69,7 @@ impl Config {
             cache_bytes: default_cache_bytes(),
             grant_secret,
             new_repositories: default_visibility(),
+            quota: ByteLimit::Unlimited,
             lifetimes: Lifetimes::default(),
             reclaim: ReclaimConfig::default(),
             audit: AuditConfig::default(),
@@ -125,6 +128,8 @@ struct Given {
     grant_secret_file: Option<PathBuf>,
     #[serde(default = "default_visibility")]
     new_repositories: Visibility,
+    #[serde(default)]
+    quota: ByteLimit,
     #[serde(default = "default_grant", with = "humane")]
     grant_lifetime: Duration,
     #[serde(default = "default_hold", with = "humane")]
@@ -168,6 +173,7 @@ impl TryFrom<Given> for Config {
             cache_bytes: given.cache_bytes,
             grant_secret: long_enough(GRANT_SECRET, grant_secret, GRANT_SECRET_LENGTH)?,
             new_repositories: given.new_repositories,
+            quota: given.quota,
             lifetimes,
             reclaim: given.reclaim,
             audit: given.audit,
@@ -226,6 +232,7 @@ mod tests {
         let with = |line: &str| parsed(&format!("grant_secret = '0123456789abcdef'\n{line}")).unwrap_err();
         assert!(with("hold_lifetim = '1h'").contains("hold_lifetim"));
         assert!(with("grant_lifetime = '0s'").contains("grant_lifetime"));
+        assert!(with("quota = '10GB'").contains("10GB"));
         assert!(parsed("grant_secret = 'short'").unwrap_err().contains("grant_secret"));
     }
 

@@ -4,13 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::{Digest, Locator};
+use oci::{Digest, Locator, RepositoryName};
 use ulid::Ulid;
 
 use crate::{
     failure::{damaged, next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Condition, Error, Field, Key, Mutation},
+    placement::Target,
 };
 
 const LIVE: &str = "live";
@@ -146,13 +147,15 @@ impl BlobLink {
         Mutation::SetField(keys::blobs(id), keys::named(digest), self.to_string().into())
     }
 
-    /// A link that is not there yet: the content's reference first, then what the repository may serve.
-    pub(crate) fn added(&self, id: RepositoryId, digest: &Digest) -> Vec<Mutation> {
+    /// A link that is not there yet: the content's reference first, then what the repository may serve. The namespace
+    /// counts it before: a crash leaves that with more than it has, and never with less.
+    pub(crate) fn added(&self, (target, name): (&Target, &RepositoryName), digest: &Digest) -> Vec<Mutation> {
+        let (id, size_bytes) = (target.id(), self.counted());
         let mut mutations =
             vec![Mutation::SetField(keys::refs(digest), keys::named(id), self.token.to_string().into())];
         mutations.extend(self.listed_unused(id, digest));
+        mutations.push(target.used(name, size_bytes));
         mutations.push(self.set(id, digest));
-        let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
         mutations.push(Mutation::Increment(keys::state(id), field::BYTES, size_bytes));
         mutations
     }
@@ -172,12 +175,18 @@ impl BlobLink {
 
     /// The repository has it no longer. The content may have lost its last reference, which is said first; the
     /// entry of the unused goes last: as long as it is there, an unlinking that was cut off is completed.
-    pub(crate) fn removed(&self, id: RepositoryId, digest: &Digest, at: Ulid) -> Vec<Mutation> {
-        let size_bytes = i64::try_from(self.size_bytes).unwrap_or(i64::MAX);
+    pub(crate) fn removed(
+        &self,
+        (target, name): (&Target, &RepositoryName),
+        digest: &Digest,
+        at: Ulid,
+    ) -> Vec<Mutation> {
+        let (id, size_bytes) = (target.id(), self.counted());
         let mut mutations = vec![
             Mutation::AddMember(keys::IDLE, keys::idle(at, digest)),
             Mutation::RemoveField(keys::blobs(id), keys::named(digest)),
             Mutation::Increment(keys::state(id), field::BYTES, -size_bytes),
+            target.used(name, -size_bytes),
             Mutation::RemoveField(keys::refs(digest), keys::named(id)),
         ];
         mutations.extend(self.unlisted_unused(id, digest));
@@ -195,6 +204,10 @@ impl BlobLink {
     /// The content's reference is the one that belongs to this link.
     pub(crate) fn referenced(&self, id: RepositoryId, digest: &Digest) -> Condition {
         Condition::FieldEquals(keys::refs(digest), keys::named(id), self.token.to_string().into())
+    }
+
+    fn counted(&self) -> i64 {
+        i64::try_from(self.size_bytes).unwrap_or(i64::MAX)
     }
 
     fn listed_unused(&self, id: RepositoryId, digest: &Digest) -> Option<Mutation> {

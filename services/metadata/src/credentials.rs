@@ -8,8 +8,8 @@ use oci::{CredentialId, EventId};
 use proto::metadata::{
     AccountError, Actor, Credentials,
     credentials::{
-        Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, NewCredential, Revocation,
-        Revoked,
+        Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, MAX_OFFLINE, NewCredential,
+        Revocation, Revoked,
     },
 };
 
@@ -65,14 +65,24 @@ impl Credentials for Service {
         id: &CredentialId,
         actor: &Actor,
     ) -> Result<(), AccountError> {
+        let unknown = || AccountError::CredentialUnknown { id: id.clone() };
         for _ in 0..ATTEMPTS {
-            let entry = self.entry_of(owner, id).await?;
-            let entry = entry.ok_or_else(|| AccountError::CredentialUnknown { id: id.clone() })?;
-            let telling = self.telling(&[Revoked::Credential(id.clone())]).await?;
+            // Before the list, which says so of an owner who is not there.
+            let entry = self.entry_of(owner, id).await?.ok_or_else(unknown)?;
+            let list = self.list_of(owner).await?;
+            let ending: Vec<&Entry> = list.ending_with(id).collect();
+            let told = ending.iter().map(|ending| &ending.id).chain([id]);
+            let told: Vec<_> = told.map(|id| Revoked::Credential(id.clone())).collect();
 
             let audited = self.audited(actor, &self.revoked_one(owner, &entry).await?).await?;
-            let commit = Commit::synced().when(entry.unchanged()).telling(telling).then_all(entry.removed());
-            let commit = commit.beginning_with(audited);
+            // What it has let in first: cut in between, it can be revoked again.
+            let commit = Commit::synced()
+                .when(entry.unchanged())
+                .when_all(list.unchanged())
+                .telling(self.telling(&told).await?)
+                .then_all(ending.into_iter().flat_map(Entry::removed))
+                .then_all(entry.removed())
+                .beginning_with(audited);
             if self.commit(step!("revoke_credential"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -97,22 +107,32 @@ impl Service {
     /// Adds to a list, and drops what has expired there: sessions end by themselves, and must not fill it.
     fn keeping(&self, list: &List, new: &NewCredential) -> Result<Commit, AccountError> {
         let now = self.now();
-        let (good, over): (Vec<&Entry>, Vec<&Entry>) =
+        let (good, mut over): (Vec<&Entry>, Vec<&Entry>) =
             list.entries.iter().partition(|entry| entry.is_good(now));
-        if let Holder::Robot(name) = &new.holder
-            && good.iter().any(|entry| entry.is_called(name))
-        {
-            return Err(AccountError::CredentialExists { name: name.clone() });
-        }
-        if good.len() >= MAX_CREDENTIALS {
-            return Err(AccountError::TooMany { what: owned(&new.holder), limit: MAX_CREDENTIALS });
+        let (clients, others): (Vec<&Entry>, Vec<&Entry>) =
+            good.into_iter().partition(|entry| entry.is_client());
+        let mut commit = Commit::synced().when_all(list.unchanged()).when(unused_hash(&new.hash));
+
+        match &new.holder {
+            Holder::Offline { through, .. } => {
+                // Whoever logs in everywhere and never out must not be kept from logging in.
+                over.extend(away_longest(clients));
+                if let Some(id) = through {
+                    let known = others.iter().find(|entry| entry.id == *id);
+                    let known = known.ok_or_else(|| AccountError::CredentialUnknown { id: id.clone() })?;
+                    commit = commit.when(known.unchanged());
+                }
+            }
+            Holder::Robot(name) if others.iter().any(|entry| entry.is_called(name)) => {
+                return Err(AccountError::CredentialExists { name: name.clone() });
+            }
+            _ if others.len() >= MAX_CREDENTIALS => {
+                return Err(AccountError::TooMany { what: owned(&new.holder), limit: MAX_CREDENTIALS });
+            }
+            _ => {}
         }
 
-        Ok(Commit::synced()
-            .when_all(list.unchanged())
-            .when(unused_hash(&new.hash))
-            .then_all(over.into_iter().flat_map(Entry::removed))
-            .then_all(list.added(new, now)?))
+        Ok(commit.then_all(over.into_iter().flat_map(Entry::removed)).then_all(list.added(new, now)?))
     }
 
     /// What the audit log says of a credential that is revoked. Of one that a crash has left without a record it is not
@@ -176,10 +196,19 @@ impl Service {
     }
 }
 
+/// Those that there is no room for any more beside another one.
+fn away_longest(mut clients: Vec<&Entry>) -> impl Iterator<Item = &Entry> {
+    let surplus = (clients.len() + 1).saturating_sub(MAX_OFFLINE);
+    clients.sort_by_key(|client| (client.seen(), client.id.clone()));
+    clients.into_iter().take(surplus)
+}
+
 /// What there may be only so many of.
 fn owned(holder: &Holder) -> String {
     match holder {
-        Holder::User(name) | Holder::Session(name) => format!("access tokens and sessions of {name}"),
+        Holder::User(name) | Holder::Session(name) | Holder::Offline { user: name, .. } => {
+            format!("access tokens and sessions of {name}")
+        }
         Holder::Robot(name) => format!("robots of {}", name.namespace()),
     }
 }

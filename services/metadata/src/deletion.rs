@@ -12,6 +12,7 @@ use crate::{
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Direction, Error, Mutation, RANGE_LIMIT, Record},
     placement::{Placement, Target, belongs},
+    pulls,
     rules::RulesBefore,
     step,
     tags::TagBefore,
@@ -188,6 +189,7 @@ impl Service {
             .then_all(trash::thrown(id, digest, record, tags, now))
             .then(Mutation::RemoveRecord(key))
             .then(untagged::unlisted(id, digest))
+            .then(pulls::forgotten(id, digest))
             .then_all(referrer(id, digest, record)?)
             .then_all(target.updated(repository, now)))
     }
@@ -217,8 +219,10 @@ impl Service {
     }
 
     pub(crate) async fn place(&self, repository: &RepositoryName) -> Result<Placement, RepositoryError> {
-        let placement = self.placement(repository).await?;
-        placement.ok_or_else(|| RepositoryError::NameUnknown { repository: repository.clone() })
+        match self.placement(repository).await? {
+            Some(placement) => Ok(placement),
+            None => Err(self.absent(repository).await),
+        }
     }
 
     /// The indexes that name `digest`.

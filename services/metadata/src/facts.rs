@@ -43,11 +43,64 @@ impl Service {
         let surroundings = self.surroundings(question, user.as_ref());
         let behind = behind(&question.asker, credential.as_ref());
         let (account, found) = try_join(self.account_of(behind.as_ref()), surroundings).await?;
-        let levels = match &user {
-            Some(user) => self.levels(user, &question.repositories, &found).await?,
-            None => vec![None; question.repositories.len()],
-        };
-        Ok(found.told(question, account, credential, levels))
+        let levels = self.levels_of(user.as_ref(), &question.repositories, &found).await?;
+        let mut facts = found.told(question, account, credential, levels);
+        self.add_moved(&mut facts.repositories, user.as_ref()).await?;
+        Ok(facts)
+    }
+
+    /// Adds to names that no repository has what is known of those that were called so.
+    async fn add_moved(
+        &self,
+        facts: &mut [RepositoryFacts],
+        user: Option<&AccountName>,
+    ) -> Result<(), Error> {
+        let mut absent: Vec<_> = facts.iter_mut().filter(|facts| facts.visibility.is_none()).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<RepositoryName> = absent.iter().map(|facts| facts.name.clone()).collect();
+        let moved = self.moved(&names).await?;
+        let now: Vec<RepositoryName> = moved.iter().flatten().map(|moved| moved.to.clone()).collect();
+        if now.is_empty() {
+            return Ok(());
+        }
+
+        let mut known = self.known_of(&now, user).await?.into_iter();
+        for (facts, moved) in absent.iter_mut().zip(moved) {
+            let Some(moved) = moved else { continue };
+            // Another one may be called so by now.
+            let same = known.next().filter(|(_, placement)| placement.is_some_and(|it| it.id == moved.id));
+            facts.moved = same.map(|(facts, _)| Box::new(facts));
+        }
+        Ok(())
+    }
+
+    async fn known_of(
+        &self,
+        repositories: &[RepositoryName],
+        user: Option<&AccountName>,
+    ) -> Result<Vec<(RepositoryFacts, Option<Placement>)>, Error> {
+        let (asker, repositories) = (FactsOf::Anonymous, repositories.to_vec());
+        let question = AccessQuestion { asker, repositories, namespaces: Vec::new() };
+        let found = self.surroundings(&question, user).await?;
+        let levels = self.levels_of(user, &question.repositories, &found).await?;
+
+        let placements = found.placements.clone();
+        let facts = found.told(&question, None, None, levels).repositories;
+        Ok(facts.into_iter().zip(placements).collect())
+    }
+
+    async fn levels_of(
+        &self,
+        user: Option<&AccountName>,
+        repositories: &[RepositoryName],
+        found: &Surroundings,
+    ) -> Result<Vec<Option<Level>>, Error> {
+        match user {
+            Some(user) => self.levels(user, repositories, found).await,
+            None => Ok(vec![None; repositories.len()]),
+        }
     }
 
     async fn account_of(&self, user: Option<&AccountName>) -> Result<Option<Account>, Error> {
@@ -137,6 +190,7 @@ impl Surroundings {
             visibility: placement.map(|placement| placement.visibility),
             namespace: namespace(name.namespace()),
             level,
+            moved: None,
         });
 
         AccessFacts {
@@ -162,7 +216,7 @@ fn user_of<'a>(asker: &'a FactsOf, credential: Option<&'a Credential>) -> Option
         return Some(name);
     }
     match &credential?.holder {
-        Holder::User(name) | Holder::Session(name) => Some(name),
+        Holder::User(name) | Holder::Session(name) | Holder::Offline { user: name, .. } => Some(name),
         Holder::Robot(_) => None,
     }
 }

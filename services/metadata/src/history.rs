@@ -32,7 +32,7 @@ impl Service {
             self.forget(repository);
         }
 
-        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+        Err(self.absent(repository).await)
     }
 
     /// Looks at one range of events, whatever tags they are of: a busy repository is walked call by call.

@@ -4,9 +4,10 @@
 // Founding keys
 //
 //   @user                    hash   Name (last: the account exists), Password, Role, Standing, Display, Email,
-//                                   Created, Updated, Rules (JSON: those of all its repositories that have none)
+//                                   Created, Updated, Rules (JSON: those of all its repositories that have none),
+//                                   Bytes (sum of its repositories'), Quota
 //   #organization            hash   Name (last: the organization exists), Owner (who founded it; before the claim),
-//                                   Created, Updated, Rules, Display, Description, Email
+//                                   Created, Updated, Rules, Display, Description, Email, Bytes, Quota
 //   @user$repository±        hash   Id (last: the repository exists), Created, Updated; + is public, - private
 //   #organization$repository±       the same
 //   &image+                  hash   Size, Verified, State (live, quarantined), Locator (only while live)
@@ -20,13 +21,17 @@
 //   @user:secrets            hash   credential id → SHA-256 of its secret (hex); Rev counts those that were added
 //   @user:robots             hash   what a robot is called → "id SHA-256"; Rev
 //   #organization:robots            the same
+//   @user:avatar             hash   Body, Type (last: there is a picture); #organization:avatar the same
 //   @user:audit, #org:audit  set    ULID NUL JSON of what was done in the namespace; ^audit: in the hub
 //   @user:audit:marks        set    ULID of about each 64th of these; #org:audit:marks, ^audit:marks: the same
 //   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used,
 //                                   Id (last: the credential exists)
 //   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
-//   $Id                      hash   Name (goes when deletion begins), State (live), Bytes, Rev, Rules (JSON),
-//                                   Description
+//   $Id                      hash   Name (by which it is found; goes last when it is deleted), State (live,
+//                                   deleting), Bytes, Rev, Rules (JSON), Description
+//   ^moved:<repository>      hash   Until, Id (last): what was called so
+//   ^moved                   set    time NUL repository: when an old name ends
+//   ^purge                   set    repository id: what is deleted, until nothing is left under the id
 //   $Id:tag                  hash   tag → digest, and nothing else: one read follows it to the manifest
 //   $Id:pushed               hash   tag → "ULID subject": when and by whom; changes whenever $Id:tag does
 //   $Id:tags, $Id:recent     set    tag; ULID NUL tag
@@ -41,20 +46,23 @@
 //   $Id:referrers            set    subject NUL artifact type NUL digest
 //   $Id:history, $Id:events  set    ULID NUL JSON; of a tag, with type and size of what it names
 //   $Id:grants               hash   @user or team id → read, write or admin
+//   $Id:pulled               hash   Pulls, Last, digest → when it was pulled last
 //   $Id:trash                set    time NUL digest
 //   $Id:trash:<digest>       hash   a deleted manifest as it was, Tags (one a line), Deleted (last: it can be restored)
 //   &image+:refs             hash   repository id → link token
 //   &image+:holds            hash   session → "expires ULID": the ULID names its entry in ^idle
-//   ^Upload:<session>        hash   Repository, Subject, Started, Progress ("offset parts " and the hash's state),
-//                                   Published (the locator that a link began to put into a record)
+//   ^Upload:<session>        hash   Repository, Id (of that, if it was there), Subject, Started, Progress ("offset
+//                                   parts " and the hash's state), Published (the locator that a link began to put
+//                                   into a record)
 //   ^Upload:<session>:parts  hash   offset → "size generation"; what begins at or behind Progress does not count
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
 //   ^idle                    set    ULID NUL digest: content that may have lost its last reference or hold
 //   ^sweeper                 hash   Holder, Until: who reclaims
+//   ^counting                hash   Since, Until: when pulls are counted
 //   ^dirty                   set    repository id
-//   ^keys                    hash   key id → "created public sealed"
-//   ^schema                  hash   Version, Administrators (present: those of before are in @users:admins)
+//   ^keys                    hash   key id → "created public sealed from until next"; the last two perhaps "-"
+//   ^schema                  hash   Version, Administrators (present: those of before are in @users:admins), Counted
 //   #org:roles               hash   user → owner or member
 //   #org:members, :owners    set    user; members without a role do not count
 //   #org:teams               hash   team → team id (last: the team exists)
@@ -81,9 +89,14 @@ use crate::{
 
 mod audit;
 pub(crate) mod field;
+mod old_names;
 mod organizations;
+mod usage;
+
+pub(crate) use usage::{COUNTING, avatar, pulled};
 
 pub(crate) use audit::{Log, PLACE_LENGTH, audit, audit_marks, happened_from};
+pub(crate) use old_names::{OLD_NAMES, PURGE, leads_until, moved};
 pub(crate) use organizations::{
     TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,
     of_organization, owners, roles, team, team_members, team_of, teams, user_teams,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use oci::RepositoryName;
-use proto::{blob::GrantKey, metadata::Visibility};
+use proto::{
+    blob::GrantKey,
+    metadata::{Visibility, quotas::ByteLimit},
+};
 use service_kit::{
     clock::Clock,
     failpoint,
@@ -16,6 +19,7 @@ use crate::{
     config::{AuditConfig, Config, Lifetimes, ReclaimConfig},
     keyspace::{Commit, CommitError, Error, Keyspace},
     placement::Placement,
+    pulls::Gathered,
 };
 
 pub mod config;
@@ -25,6 +29,7 @@ pub mod schema;
 mod accounts;
 mod administrators;
 mod audit;
+mod avatars;
 mod blobs;
 mod catalog;
 mod content;
@@ -43,13 +48,18 @@ mod links;
 mod manifests;
 mod members;
 mod mounts;
+mod moving;
 mod namespaces;
+mod old_names;
 mod organizations;
 mod owners;
 mod placement;
+mod pulls;
+mod quotas;
 mod reclaim;
 mod referrers;
 mod releasing;
+mod removal;
 mod repositories;
 mod restoring;
 mod retention;
@@ -82,10 +92,12 @@ struct Parts {
     keyspace: Arc<dyn Keyspace>,
     grants: GrantKey,
     new_repositories: Visibility,
+    quota: ByteLimit,
     lifetimes: Lifetimes,
     reclaim: ReclaimConfig,
     audit: AuditConfig,
     placements: Cache<RepositoryName, Placement>,
+    pulls: Gathered,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     ulids: Ulids,
@@ -112,10 +124,12 @@ impl Service {
             keyspace,
             grants: GrantKey::new(&config.grant_secret),
             new_repositories: config.new_repositories,
+            quota: config.quota,
             lifetimes: config.lifetimes,
             reclaim: config.reclaim,
             audit: config.audit,
             placements: Cache::new(REMEMBERED_NAMES),
+            pulls: Gathered::default(),
             ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,
             random,
@@ -124,6 +138,8 @@ impl Service {
         service.prepare_library().await?;
         service.prepare_administrators().await?;
         service.prepare_owners().await?;
+        service.prepare_quotas().await?;
+        service.prepare_counting().await?;
 
         Ok(service)
     }

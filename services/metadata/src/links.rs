@@ -11,9 +11,9 @@ use proto::metadata::{
 use crate::{
     ATTEMPTS, Outcome, Service,
     content::{BlobLink, Content, discarded},
-    failure::next,
+    failure::{next, parsed},
     holds::{Hold, field_of},
-    keys::{self, field},
+    keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Mutation},
     placement::{Placement, Target, belongs, guard},
     sessions::{ended, millisecond, unknown},
@@ -55,6 +55,11 @@ impl Service {
         if !self.is_young(started) {
             return Err(unknown(address));
         }
+        // Where it was begun is called otherwise, or is gone: another one that has its name is somebody else's affair.
+        if seen.begun_in.is_some_and(|id| placement.map(|placement| placement.id) != Some(id)) {
+            self.free(&address.repository).await?;
+            return Err(unknown(address));
+        }
         let lost = || UploadError::HoldLost { digest: digest.clone() };
         let hold = seen.hold.filter(|hold| hold.lives(now)).ok_or_else(lost)?;
         if seen.published && seen.content.live() != Some(&link.locator) {
@@ -63,6 +68,12 @@ impl Service {
         }
         let choice = Choice::between(link, &seen.content).ok_or_else(lost)?;
         let target = self.link_target(address, placement).await?;
+        if seen.linked.is_none()
+            && let Some(refusal) =
+                self.too_much(target.placement().owner, &address.repository, link.size_bytes).await?
+        {
+            return self.refuse(link, &seen.content, (&hold, started), refusal).await;
+        }
 
         let commit = Commit::synced()
             .when(hold.unchanged())
@@ -86,6 +97,31 @@ impl Service {
         })
     }
 
+    /// Ends the session without a link. What it has brought goes, unless it is what the content consists of by now.
+    async fn refuse(
+        &self,
+        link: &Link,
+        content: &Content,
+        (hold, started): (&Hold, Timestamp),
+        refusal: UploadError,
+    ) -> Result<Attempt, UploadError> {
+        let Link { address, locator, seen, .. } = link;
+        let brought = seen.as_ref() != Some(locator) && content.recorded() != Some(locator);
+
+        let commit = Commit::synced()
+            .when(hold.unchanged())
+            .when(content.unmoved())
+            .when(session_open(address))
+            .then_all(ended(&address.session, started))
+            // The entry by which reclaim finds the content stays.
+            .then(hold.released())
+            .then_all(brought.then(|| discarded(locator, self.now())));
+        match self.commit(step!("refuse_link"), commit).await? {
+            Outcome::Committed => Err(refusal),
+            Outcome::Conflicted => Ok(Attempt::LookAgain),
+        }
+    }
+
     /// Adds the link itself. One that is there already begins its grace anew and counts once.
     fn with_blob_link(
         &self,
@@ -97,7 +133,8 @@ impl Service {
         let (id, digest) = (target.id(), &link.digest);
         let Some(before) = before else {
             let added = self.new_blob_link(link.size_bytes);
-            let commit = commit.when(BlobLink::absent(id, digest)).then_all(added.added(id, digest));
+            let commit = commit.when(BlobLink::absent(id, digest));
+            let commit = commit.then_all(added.added((target, &link.address.repository), digest));
             return commit.then(target.counted());
         };
 
@@ -123,6 +160,7 @@ impl Service {
         if let Some(placement) = placement {
             return Ok(Target::Existing(placement));
         }
+        self.free(&address.repository).await?;
         let namespace = address.repository.namespace();
         let owner = self.claimed(&namespace).await?.ok_or(UploadError::NamespaceUnknown { namespace })?;
 
@@ -136,6 +174,7 @@ impl Service {
             (upload.clone(), field::REPOSITORY),
             (upload.clone(), field::STARTED),
             (upload.clone(), field::PUBLISHED),
+            (upload.clone(), field::ID),
             field_of(digest, session),
         ];
         asked.extend(Content::fields(digest));
@@ -152,6 +191,7 @@ impl Service {
             started.map(|started| millisecond(&upload, &field::STARTED, Some(&started))).transpose()?;
         let published =
             next(&mut values).is_some_and(|published| published == link.locator.to_string().as_bytes());
+        let begun_in = next(&mut values).map(|id| parsed(&upload, &field::ID, Some(&id)).map(RepositoryId));
         let hold = Hold::read(digest, session, next(&mut values))?;
         let content = Content::read(digest, &mut values)?;
         let placement_right = placement.is_none() || belongs(next(&mut values).as_ref(), repository);
@@ -159,7 +199,8 @@ impl Service {
             (Some(placement), Some(value)) => Some(BlobLink::read(placement.id, digest, &value)?),
             _ => None,
         };
-        Ok(Before { started, published, hold, content, placement_right, linked })
+        let begun_in = begun_in.transpose()?;
+        Ok(Before { started, published, begun_in, hold, content, placement_right, linked })
     }
 }
 
@@ -176,6 +217,8 @@ struct Before {
     started: Option<Timestamp>,
     /// Whether a link has begun to put our locator into the record, and was cut off.
     published: bool,
+    /// The repository in which the session was opened, if it was there.
+    begun_in: Option<RepositoryId>,
     hold: Option<Hold>,
     content: Content,
     placement_right: bool,

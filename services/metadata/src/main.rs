@@ -10,7 +10,8 @@ use metadata::{
     schema::FoundError,
 };
 use proto::metadata::{
-    accounts, audit, credentials, organizations, reclaim, repositories, rules, settings, uploads, users,
+    accounts, audit, avatars, credentials, organizations, quotas, reclaim, repositories, rules, settings,
+    uploads, users,
 };
 use service_kit::{
     clock, config,
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let service =
         Service::found(engine.clone(), &settings.metadata, clock::system(), random::system()).await?;
     let service = Arc::new(service);
+    process.shutdown.spawn(service.write_pulls(process.shutdown.clone()));
     let routes = uploads::server::add_to(Routes::default(), service.clone());
     let routes = repositories::server::add_to(routes, service.clone());
     let routes = reclaim::server::add_to(routes, service.clone());
@@ -64,6 +66,8 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = credentials::server::add_to(routes, service.clone());
     let routes = organizations::server::add_to(routes, service.clone());
     let routes = audit::server::add_to(routes, service.clone());
+    let routes = quotas::server::add_to(routes, service.clone());
+    let routes = avatars::server::add_to(routes, service.clone());
     let routes = settings::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 

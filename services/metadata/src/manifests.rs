@@ -29,12 +29,12 @@ use crate::{
 const NAMED: usize = 100;
 
 impl Service {
-    /// A manifest with its exact bytes.
-    pub(crate) async fn read_manifest(
+    /// A manifest with its exact bytes, and the repository that has it.
+    pub(crate) async fn found_manifest(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
-    ) -> Result<Manifest, RepositoryError> {
+    ) -> Result<(RepositoryId, Manifest), RepositoryError> {
         for _ in 0..ATTEMPTS {
             let Some(placement) = self.placement(repository).await? else {
                 break;
@@ -42,12 +42,13 @@ impl Service {
             let (right, found) = self.followed(&placement, repository, reference).await?;
             if right {
                 let (repository, reference) = (repository.clone(), reference.clone());
+                let found = found.map(|manifest| (placement.id, manifest));
                 return found.ok_or(RepositoryError::ManifestUnknown { repository, reference });
             }
             self.forget(repository);
         }
 
-        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+        Err(self.absent(repository).await)
     }
 
     /// Whether the id is the repository's, and the manifest, if it is there: all of one moment.
@@ -91,8 +92,6 @@ impl Service {
         let name = &manifest.repository;
         for _ in 0..ATTEMPTS {
             let target = self.target(name, actor).await?;
-            let target =
-                target.ok_or_else(|| RepositoryError::NamespaceUnknown { namespace: name.namespace() })?;
             let before = self.before_push(manifest, target.placement()).await?;
             let refused = before.refusal(manifest);
             if let Some(refused) = refused.clone()
@@ -294,8 +293,14 @@ fn written_needs(needs: &[Need]) -> String {
 
 /// The needs of a stored manifest.
 pub(crate) fn recorded_needs(key: &Key, record: &Record) -> Result<Vec<(Needed, Digest)>, Error> {
+    let needs = record.get(field::NEEDS).ok_or_else(|| damaged(key, &field::NEEDS))?;
+    needs_in(key, needs)
+}
+
+/// The needs in the field that has them.
+pub(crate) fn needs_in(key: &Key, needs: &Bytes) -> Result<Vec<(Needed, Digest)>, Error> {
     let bad = || damaged(key, &field::NEEDS);
-    let text = record.text(field::NEEDS).ok_or_else(bad)?;
+    let text = std::str::from_utf8(needs).map_err(|_| bad())?;
 
     text.lines()
         .map(|line| match line.split_once(' ') {

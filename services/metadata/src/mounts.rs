@@ -21,8 +21,6 @@ impl Service {
         let Mount { repository, digest, from } = mount;
         for _ in 0..ATTEMPTS {
             let target = self.target(repository, actor).await?;
-            let target =
-                target.ok_or_else(|| UploadError::NamespaceUnknown { namespace: repository.namespace() })?;
             let seen = self.before_mount(mount, &target).await?;
 
             match seen {
@@ -31,8 +29,16 @@ impl Service {
                         return Ok(Mounted::Linked);
                     }
                 }
-                Seen::Absent => return self.open_session(repository, actor).await.map(Mounted::Started),
+                Seen::Absent => {
+                    return self.start_in(&target, repository, actor).await.map(Mounted::Started);
+                }
                 Seen::Mountable { source, link, content } => {
+                    let size_bytes = content.size_bytes().unwrap_or(link.size_bytes);
+                    if let Some(refusal) =
+                        self.too_much(target.placement().owner, repository, size_bytes).await?
+                    {
+                        return Err(refusal);
+                    }
                     let audited = self.founding_audited(&target, repository, actor).await?;
                     let commit =
                         self.mounting(mount, &target, &source, link, &content).beginning_with(audited);
@@ -69,7 +75,7 @@ impl Service {
             .when_all(target.conditions(repository))
             .when(BlobLink::absent(target.id(), digest))
             .then_all(target.founding(repository, self.now()))
-            .then_all(added.added(target.id(), digest))
+            .then_all(added.added((target, repository), digest))
             .then(target.counted())
     }
 

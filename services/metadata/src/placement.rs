@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use oci::RepositoryName;
-use proto::metadata::{Actor, Visibility};
+use oci::{Namespace, RepositoryName};
+use proto::metadata::{Actor, RepositoryError, UploadError, Visibility};
 use ulid::Ulid;
 
 use crate::{
@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// The state of a repository that may be read and written.
-const LIVE: &str = "live";
+pub(crate) const LIVE: &str = "live";
+/// The state of one that is deleted: nothing under its id is written any more.
+pub(crate) const DELETING: &str = "deleting";
 
 /// Where a repository is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub(crate) struct Placement {
     pub(crate) owner: Owner,
     pub(crate) visibility: Visibility,
 }
+
+/// The two that a record can have.
+pub(crate) const BOTH: [Visibility; 2] = [Visibility::Private, Visibility::Public];
 
 /// Where a record may be, and which one counts: a name is claimed by one owner, and has one visibility, but where a
 /// crash left two, nobody sees what was to be hidden.
@@ -62,14 +67,21 @@ impl Service {
         self.0.placements.invalidate(name);
     }
 
-    /// Where to write what belongs to `name`; none if its namespace is not there and `actor` may not make it.
-    pub(crate) async fn target(&self, name: &RepositoryName, actor: &Actor) -> Result<Option<Target>, Error> {
-        if let Some(placement) = self.placement(name).await? {
-            return Ok(Some(Target::Existing(placement)));
-        }
-        let owner = self.claimed_or_created(&name.namespace(), actor).await?;
+    /// Where `name` is, as it is now.
+    pub(crate) async fn placed(&self, name: &RepositoryName) -> Result<Option<Placement>, Error> {
+        Ok(self.placements(std::slice::from_ref(name)).await?.pop().flatten())
+    }
 
-        Ok(owner.map(|owner| self.new_repository(owner)))
+    /// Where to write what belongs to `name`.
+    pub(crate) async fn target(&self, name: &RepositoryName, actor: &Actor) -> Result<Target, Nowhere> {
+        if let Some(placement) = self.placement(name).await? {
+            return Ok(Target::Existing(placement));
+        }
+        self.free(name).await?;
+        let namespace = name.namespace();
+        let owner = self.claimed_or_created(&namespace, actor).await?;
+
+        Ok(self.new_repository(owner.ok_or(Nowhere::NoNamespace(namespace))?))
     }
 
     /// A repository that is made by the commit that writes to it.
@@ -120,6 +132,23 @@ impl Placement {
     }
 }
 
+impl Placement {
+    /// The lists that it is in.
+    pub(crate) fn lists(&self) -> Vec<Key> {
+        match self.visibility {
+            Visibility::Public => vec![keys::REPOSITORIES, keys::PUBLIC_REPOSITORIES],
+            Visibility::Private => vec![keys::REPOSITORIES],
+        }
+    }
+
+    /// No list has it any more, by that name.
+    pub(crate) fn unlisted(&self, name: &RepositoryName) -> [Mutation; 2] {
+        let listed = keys::listed(name, self.owner);
+        [keys::PUBLIC_REPOSITORIES, keys::REPOSITORIES]
+            .map(|list| Mutation::RemoveMember(list, listed.clone()))
+    }
+}
+
 /// The field that says whose id it is, to be read along with whatever is read under the id.
 pub(crate) fn guard(placement: &Placement) -> (Key, Field) {
     (keys::state(placement.id), field::NAME)
@@ -128,6 +157,45 @@ pub(crate) fn guard(placement: &Placement) -> (Key, Field) {
 /// Whether what was read under an id belongs to `name`.
 pub(crate) fn belongs(guard: Option<&Bytes>, name: &RepositoryName) -> bool {
     guard.is_some_and(|found| found == name.to_string().as_bytes())
+}
+
+/// Why there is nowhere to write.
+#[derive(Debug)]
+pub(crate) enum Nowhere {
+    /// The namespace is not there, and the actor may not make it.
+    NoNamespace(Namespace),
+    /// What was called so is called `to` now.
+    Moved {
+        repository: RepositoryName,
+        to: RepositoryName,
+    },
+    Engine(Error),
+}
+
+impl From<Error> for Nowhere {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Nowhere> for UploadError {
+    fn from(nowhere: Nowhere) -> Self {
+        match nowhere {
+            Nowhere::NoNamespace(namespace) => Self::NamespaceUnknown { namespace },
+            Nowhere::Moved { repository, to } => Self::Moved { repository, to },
+            Nowhere::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<Nowhere> for RepositoryError {
+    fn from(nowhere: Nowhere) -> Self {
+        match nowhere {
+            Nowhere::NoNamespace(namespace) => Self::NamespaceUnknown { namespace },
+            Nowhere::Moved { repository, to } => Self::Moved { repository, to },
+            Nowhere::Engine(error) => error.into(),
+        }
+    }
 }
 
 /// The repository that a commit writes to.
@@ -146,6 +214,11 @@ impl Target {
         }
     }
 
+    /// Whether the repository is there already.
+    pub(crate) const fn is_there(&self) -> bool {
+        matches!(self, Self::Existing(_))
+    }
+
     pub(crate) const fn id(&self) -> RepositoryId {
         self.placement().id
     }
@@ -155,28 +228,33 @@ impl Target {
         match self {
             Self::Existing(Placement { id, .. }) => vec![
                 Condition::FieldEquals(keys::state(*id), field::STATE, LIVE.into()),
+                Condition::FieldEquals(keys::state(*id), field::NAME, name.to_string().into()),
                 Condition::FieldEquals(self.record(name), field::ID, id.to_string().into()),
             ],
-            Self::New(Placement { owner, .. }) => [Visibility::Private, Visibility::Public]
-                .map(|visibility| {
-                    Condition::FieldAbsent(keys::repository(*owner, name, visibility), field::ID)
-                })
-                .into(),
+            Self::New(_) => {
+                let led = Condition::FieldAbsent(keys::moved(name), field::ID);
+                self.unplaced(name).into_iter().chain([led]).collect()
+            }
         }
+    }
+
+    /// There is no repository of that name, whatever it leads to.
+    pub(crate) fn unplaced(&self, name: &RepositoryName) -> [Condition; 2] {
+        let owner = self.placement().owner;
+        BOTH.map(|visibility| Condition::FieldAbsent(keys::repository(owner, name, visibility), field::ID))
     }
 
     /// Makes the repository, if it is not there: index entries, what hangs off the id, then the record.
     pub(crate) fn founding(&self, name: &RepositoryName, now: Timestamp) -> Vec<Mutation> {
-        let Self::New(Placement { id, owner, visibility }) = self else {
+        let Self::New(place) = self else {
             return Vec::new();
         };
+        let Placement { id, owner, .. } = place;
         let (state, record, now) = (keys::state(*id), self.record(name), now.as_millisecond().to_string());
         let listed = keys::listed(name, *owner);
 
-        let mut mutations = vec![Mutation::AddMember(keys::REPOSITORIES, listed.clone())];
-        if *visibility == Visibility::Public {
-            mutations.push(Mutation::AddMember(keys::PUBLIC_REPOSITORIES, listed));
-        }
+        let lists = place.lists().into_iter().map(|list| Mutation::AddMember(list, listed.clone()));
+        let mut mutations: Vec<_> = lists.collect();
         mutations.extend([
             Mutation::SetField(state.clone(), field::STATE, LIVE.into()),
             Mutation::SetField(state.clone(), field::BYTES, "0".into()),
@@ -197,6 +275,12 @@ impl Target {
     /// Counts the commit.
     pub(crate) fn counted(&self) -> Mutation {
         Mutation::Increment(keys::state(self.id()), field::REV, 1)
+    }
+
+    /// Counts so many bytes more in its namespace.
+    pub(crate) fn used(&self, name: &RepositoryName, by: i64) -> Mutation {
+        let record = keys::namespace(self.placement().owner, &name.namespace());
+        Mutation::Increment(record, field::BYTES, by)
     }
 
     pub(crate) fn record(&self, name: &RepositoryName) -> Key {

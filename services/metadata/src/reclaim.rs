@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use oci::{Digest, Generation, RepositoryName};
 use proto::metadata::{
     Reclaim, ReclaimError,
-    reclaim::{Audited, Discarded, Found, Office, Reaped, Retained, StaleUpload, Survey, Unlinked, Why},
+    reclaim::{
+        Audited, Discarded, Found, Office, Purged, Reaped, Retained, StaleUpload, Survey, Unlinked, Why,
+    },
 };
 
 use crate::Service;
@@ -15,6 +17,7 @@ use crate::Service;
 mod auditing;
 mod garbage;
 mod office;
+mod purging;
 mod reaping;
 mod retaining;
 mod stale;
@@ -35,6 +38,10 @@ impl Reclaim for Service {
 
     async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError> {
         Ok(self.retain_by_rules(cursor).await?)
+    }
+
+    async fn purge(&self) -> Result<Purged, ReclaimError> {
+        Ok(self.purge_deleted().await?)
     }
 
     async fn reap(&self) -> Result<Reaped, ReclaimError> {

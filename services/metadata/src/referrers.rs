@@ -45,7 +45,7 @@ impl Service {
             self.forget(repository);
         }
 
-        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+        Err(self.absent(repository).await)
     }
 
     async fn referrers_behind(

@@ -44,7 +44,15 @@ impl Repositories for Service {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Manifest, RepositoryError> {
-        self.read_manifest(repository, reference).await
+        Ok(self.found_manifest(repository, reference).await?.1)
+    }
+
+    async fn pull(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        self.pull_manifest(repository, reference).await
     }
 
     async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {

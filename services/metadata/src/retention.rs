@@ -1,10 +1,13 @@
 //! What rules let go: a walk over the tags of a repository, the last pushed first, that counts what each rule keeps,
 //! and one over its manifests without a tag.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use oci::Tag;
+use oci::{Digest, Tag};
 use proto::metadata::{
     More,
     rules::{Retain, RuleSet, Selection as _},
@@ -56,11 +59,13 @@ impl Service {
         }
 
         let tags = self.tags_before(id, pushes.iter().map(|(_, tag)| tag.clone()).collect()).await?;
-        let mut going = Vec::new();
+        let pulled = self.pulls_that_count(id, rules, &tags).await?;
+        let (mut going, now) = (Vec::new(), self.now());
         for ((at, _), before) in pushes.into_iter().zip(tags) {
             // A crash may have left an entry of a push that was not the last, or of a tag that is gone.
             let lives = before.digest.is_some() && before.pushed_as()? == Some(at);
-            if lives && walk.goes(rules, before.tag(), age(at, self.now())) {
+            let pulled = before.digest.as_ref().and_then(|digest| pulled.get(digest));
+            if lives && walk.goes(rules, before.tag(), Ages::of(at, pulled, now)) {
                 going.push(before);
             }
         }
@@ -70,17 +75,50 @@ impl Service {
         }
         Ok((going, more))
     }
+
+    /// When what the tags name was pulled last, if a rule asks for that.
+    async fn pulls_that_count(
+        &self,
+        id: RepositoryId,
+        rules: &RuleSet,
+        tags: &[TagBefore],
+    ) -> Result<BTreeMap<Digest, Timestamp>, Error> {
+        if rules.retain().iter().all(|rule| rule.pulled_within.is_none()) {
+            return Ok(BTreeMap::new());
+        }
+        let named: BTreeSet<&Digest> = tags.iter().filter_map(|tag| tag.digest.as_ref()).collect();
+        self.last_pulls(id, named.into_iter().cloned().collect()).await
+    }
+}
+
+/// How long ago something happened to a tag.
+#[derive(Debug, Clone, Copy)]
+struct Ages {
+    pushed: Duration,
+    /// Since what it names was pulled, as far as that is known, and never longer than since it was pushed.
+    unused: Duration,
+}
+
+impl Ages {
+    fn of(pushed: Ulid, pulled: Option<&Timestamp>, now: Timestamp) -> Self {
+        let pushed = age(pushed, now);
+        let pulled = pulled.map(|pulled| {
+            let age_ms = now.as_millisecond().saturating_sub(pulled.as_millisecond());
+            Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
+        });
+        Self { pushed, unused: pulled.map_or(pushed, |pulled| pulled.min(pushed)) }
+    }
 }
 
 impl Walk {
     /// Counts a tag, which must be older than those before. It goes if a rule lets it go, unless it is immutable.
-    fn goes(&mut self, rules: &RuleSet, tag: &Tag, age: Duration) -> bool {
+    fn goes(&mut self, rules: &RuleSet, tag: &Tag, ages: Ages) -> bool {
         self.counts.resize(rules.retain().len(), 0);
         let mut goes = false;
         for (rule, count) in
             rules.retain().iter().zip(&mut self.counts).filter(|(rule, _)| rule.is_about(tag))
         {
-            goes |= !keeps(rule, *count, age);
+            goes |= !keeps(rule, *count, ages);
             *count = count.saturating_add(1);
         }
         goes && rules.forbids_to_move(tag).is_none()
@@ -88,8 +126,10 @@ impl Walk {
 }
 
 /// Whether a rule keeps a tag before which it was about `newer` others.
-fn keeps(rule: &Retain, newer: u32, age: Duration) -> bool {
-    rule.keep_last.is_some_and(|last| newer < last) || rule.within.is_some_and(|within| age < within)
+fn keeps(rule: &Retain, newer: u32, ages: Ages) -> bool {
+    rule.keep_last.is_some_and(|last| newer < last)
+        || rule.within.is_some_and(|within| ages.pushed < within)
+        || rule.pulled_within.is_some_and(|within| ages.unused < within)
 }
 
 fn age(pushed: Ulid, now: Timestamp) -> Duration {
@@ -104,7 +144,7 @@ mod tests {
     use proto::metadata::rules::RuleSet;
     use serde_json::json;
 
-    use super::Walk;
+    use super::{Ages, Walk};
 
     const DAY: Duration = Duration::from_hours(24);
 
@@ -113,7 +153,8 @@ mod tests {
         let rules: RuleSet = serde_json::from_value(rules).unwrap();
         let mut walk = Walk::default();
         let aged = tags.iter().zip(0..);
-        aged.filter(|(tag, days)| walk.goes(&rules, &tag.parse().unwrap(), DAY * *days))
+        let happened = |days: u32| Ages { pushed: DAY * days, unused: DAY * (days / 2) };
+        aged.filter(|(tag, days)| walk.goes(&rules, &tag.parse().unwrap(), happened(*days)))
             .map(|(tag, _)| *tag)
             .collect()
     }
@@ -128,6 +169,15 @@ mod tests {
     fn what_is_young_or_among_the_last_stays() {
         let rules = json!({ "retain": [{ "tags": "*", "keep_last": 1, "within": "50h" }] });
         assert_eq!(gone(rules, &["e", "d", "c", "b", "a"]), ["b", "a"]);
+    }
+
+    #[test]
+    fn what_was_pulled_of_late_stays_however_old_it_is() {
+        // In this world everything was pulled half as long ago as it was pushed.
+        let rules = json!({ "retain": [{ "tags": "*", "pulled_within": "25h" }] });
+        assert_eq!(gone(rules, &["f", "e", "d", "c", "b", "a"]), ["b", "a"]);
+        let rules = json!({ "retain": [{ "tags": "*", "keep_last": 5, "pulled_within": "1h" }] });
+        assert_eq!(gone(rules, &["f", "e", "d", "c", "b", "a"]), ["a"]);
     }
 
     #[test]

@@ -91,6 +91,25 @@ impl Entry {
         RobotName::new(namespace, &label).map_err(bad)
     }
 
+    /// Whether it is a client that has logged in.
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.holder(), Some(Holder::Offline { .. }))
+    }
+
+    /// Whether it is a client that has logged in with the credential `id`: with that it ends.
+    fn ends_with(&self, id: &CredentialId) -> bool {
+        matches!(self.holder(), Some(Holder::Offline { through: Some(through), .. }) if through == id)
+    }
+
+    fn holder(&self) -> Option<&Holder> {
+        self.credential.as_ref().map(|credential| &credential.holder)
+    }
+
+    /// When it was used last, or made.
+    pub(crate) fn seen(&self) -> Option<Timestamp> {
+        self.credential.as_ref().map(|credential| credential.used.unwrap_or(credential.created))
+    }
+
     /// Whether it is the robot of that name.
     pub(crate) fn is_called(&self, name: &RobotName) -> bool {
         self.field == keys::named(name.label())
@@ -106,6 +125,11 @@ impl List {
         ]
     }
 
+    /// What ends with the credential `id`.
+    pub(crate) fn ending_with(&self, id: &CredentialId) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.ends_with(id))
+    }
+
     /// Adds a credential: index entry, record; the id comes last, because it is what makes it count.
     pub(crate) fn added(&self, new: &NewCredential, now: Timestamp) -> Result<Vec<Mutation>, Error> {
         let hash = keys::hex(&new.hash);
@@ -113,7 +137,7 @@ impl List {
         let set = |field, value: Bytes| Mutation::SetField(secret.clone(), field, value);
         let time = |time: Timestamp| Bytes::from(time.as_millisecond().to_string());
         let (name, value) = match &new.holder {
-            Holder::User(_) | Holder::Session(_) => (keys::named(&new.id), hash),
+            Holder::User(_) | Holder::Session(_) | Holder::Offline { .. } => (keys::named(&new.id), hash),
             Holder::Robot(robot) => (keys::named(robot.label()), format!("{} {hash}", new.id)),
         };
 

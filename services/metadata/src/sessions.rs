@@ -20,6 +20,7 @@ use crate::{
     failure::{damaged, parsed, parsed_member},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation, Record},
+    placement::Target,
     step,
 };
 
@@ -62,13 +63,27 @@ struct Head {
     /// As it is stored.
     recorded: Bytes,
     part: Option<Bytes>,
+    started: Timestamp,
 }
 
 impl Service {
-    /// Opens a session.
-    pub(crate) async fn open_session(
+    /// Opens a session, unless its namespace is full.
+    pub(crate) async fn start_in(
+        &self,
+        target: &Target,
+        repository: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<UploadSession, UploadError> {
+        match self.full(target.placement().owner, repository).await? {
+            Some(refusal) => Err(refusal),
+            None => self.open_session(repository, target, actor).await,
+        }
+    }
+
+    async fn open_session(
         &self,
         repository: &RepositoryName,
+        target: &Target,
         actor: &Actor,
     ) -> Result<UploadSession, UploadError> {
         let session = self.new_session_id();
@@ -79,6 +94,7 @@ impl Service {
         let commit = Commit::relaxed()
             .then(Mutation::AddMember(keys::UPLOADS, keys::started(now, &session)))
             .then(set(field::REPOSITORY, repository.to_string().into()))
+            .then_all(target.is_there().then(|| set(field::ID, target.id().to_string().into())))
             .then(set(field::SUBJECT, written(&actor.subject).into()))
             .then(set(field::STARTED, now.as_millisecond().to_string().into()))
             .then(set(field::PROGRESS, Progress::NONE.to_bytes()));
@@ -118,7 +134,7 @@ impl Service {
     pub(crate) async fn record_part(&self, advance: &Advance) -> Result<u64, UploadError> {
         let Advance { address, part, hash } = advance;
         let end = part.offset.saturating_add(part.size_bytes);
-        let Head { progress, recorded, part: known } = self.head(address, part.offset).await?;
+        let Head { progress, recorded, part: known, started } = self.head(address, part.offset).await?;
 
         if known.is_some_and(|known| known == written_part(part)) && progress.offset == end {
             return Ok(end);
@@ -128,6 +144,10 @@ impl Service {
         }
         if progress.parts >= MAX_PARTS {
             return Err(UploadError::TooManyParts { limit: MAX_PARTS });
+        }
+        if let Some(refusal) = self.too_much_for(&address.repository, end).await? {
+            self.give_up_session(address, recorded, started).await?;
+            return Err(refusal);
         }
 
         let next = Progress { offset: end, parts: progress.parts + 1, hash: hash.clone() };
@@ -149,6 +169,20 @@ impl Service {
                 Err(UploadError::OffsetMoved { recorded })
             }
         }
+    }
+
+    /// Ends a session whose bytes do not fit: nobody need bring more of them.
+    async fn give_up_session(
+        &self,
+        address: &UploadAddress,
+        recorded: Bytes,
+        started: Timestamp,
+    ) -> Result<(), Error> {
+        let commit = Commit::relaxed()
+            .when(Condition::FieldEquals(keys::upload(&address.session), field::PROGRESS, recorded))
+            .then_all(ended(&address.session, started));
+        let _either_way = self.commit(step!("refuse_part"), commit).await?;
+        Ok(())
     }
 
     /// Ends a session without a blob.
@@ -191,16 +225,18 @@ impl Service {
         let Some(recorded) = recorded.filter(|_| here) else {
             return Err(unknown(address));
         };
-        if !self.is_young(millisecond(&key, &field::STARTED, started.as_ref())?) {
+        let started = millisecond(&key, &field::STARTED, started.as_ref())?;
+        if !self.is_young(started) {
             return Err(unknown(address));
         }
-        Ok(Head { progress: Progress::read(&key, Some(&recorded))?, recorded, part })
+        Ok(Head { progress: Progress::read(&key, Some(&recorded))?, recorded, part, started })
     }
 
     /// Whether the account of `subject` may be used, or its credential if it is a robot.
     async fn standing(&self, subject: &Subject) -> Result<Standing, Error> {
         Ok(match subject {
-            Subject::Anonymous => Standing::Active,
+            // A service account is known by whoever lets it call, and by nobody here.
+            Subject::Anonymous | Subject::Service(_) => Standing::Active,
             Subject::User(name) => {
                 self.account(name).await?.map_or(Standing::Disabled, |account| account.standing)
             }
@@ -235,11 +271,13 @@ pub(crate) fn millisecond(key: &Key, field: &Field, value: Option<&Bytes>) -> Re
     Timestamp::from_millisecond(parsed(key, field, value)?).map_err(|_| damaged(key, field))
 }
 
-/// A user or a robot as keys begin with its name; `-` is nobody in particular.
+/// Whoever has a name, as keys begin with it; `-` is nobody in particular.
 fn written(subject: &Subject) -> String {
     match subject {
         Subject::Anonymous => "-".to_owned(),
-        Subject::User(_) | Subject::Robot(_) => format!("{}{subject}", keys::USER_SIGIL),
+        Subject::User(_) | Subject::Robot(_) | Subject::Service(_) => {
+            format!("{}{subject}", keys::USER_SIGIL)
+        }
     }
 }
 

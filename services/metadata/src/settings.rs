@@ -1,5 +1,5 @@
-//! The contract `RepositorySettings`. Who may see a repository is where its record is: that is moved, and nothing
-//! that hangs off the repository's id.
+//! The contract `RepositorySettings`. Who may see a repository and how it is called is where its record is: that is
+//! moved, and nothing that hangs off the repository's id.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -7,6 +7,7 @@ use oci::RepositoryName;
 use proto::metadata::{
     Actor, RepositoryError, RepositorySettings, Visibility,
     audit::Action,
+    credentials::Revoked,
     settings::{RepositoryChange, RepositoryDetails},
 };
 
@@ -17,7 +18,9 @@ use crate::{
     failure::{next, parsed},
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Key, Mutation},
+    old_names::OldName,
     placement::{Placement, Target, belongs},
+    revocations::Telling,
     sessions::millisecond,
     step,
 };
@@ -42,12 +45,16 @@ impl RepositorySettings for Service {
                 description.to_owned().into(),
             );
 
+            let led = self.old_name(name).await?;
             let commit = Commit::synced()
                 .when(Condition::FieldPresent(namespace, field::NAME))
-                .when_all(target.conditions(name))
+                .when_all(target.unplaced(name))
                 .then_all(self.founding_audited(&target, name, actor).await?)
+                .when(unchanged(name, led.as_ref()))
+                .telling(self.led_no_more(name, led.as_ref()).await?)
                 .then(described)
-                .then_all(target.founding(name, self.now()));
+                .then_all(target.founding(name, self.now()))
+                .then_all(led.as_ref().map(OldName::removed));
             if self.commit(step!("create_repository"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -58,7 +65,7 @@ impl RepositorySettings for Service {
 
     async fn repository(&self, name: &RepositoryName) -> Result<RepositoryDetails, RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let place = self.placed(name).await?.ok_or_else(|| unknown(name))?;
+            let Some(place) = self.placed(name).await? else { return Err(self.absent(name).await) };
             // Its record may just have been moved.
             if let Some(details) = self.details(name, place).await? {
                 return Ok(details);
@@ -75,13 +82,16 @@ impl RepositorySettings for Service {
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for attempt in 0..ATTEMPTS {
-            let place = self.placed(name).await?.ok_or_else(|| unknown(name))?;
+            let Some(place) = self.placed(name).await? else { return Err(self.absent(name).await) };
             let target = Target::Existing(place);
             let described = change.description.as_ref().map(|description| {
                 Mutation::SetField(keys::state(place.id), field::DESCRIPTION, description.clone().into())
             });
 
-            let mut commit = Commit::synced().when_all(target.conditions(name)).then_all(described);
+            let mut commit = Commit::synced()
+                .when_all(target.conditions(name))
+                .telling(self.hidden(name, place, change.visibility).await?)
+                .then_all(described);
             if let Some(visibility) = change.visibility {
                 commit = self.moving(name, place, (visibility, attempt), commit).await?;
             }
@@ -95,16 +105,50 @@ impl RepositorySettings for Service {
 
         Err(RepositoryError::Conflict { attempted: format!("changing {name}").into() })
     }
+
+    async fn move_repository(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        self.call_otherwise(from, to, actor).await
+    }
+
+    async fn delete_repository(&self, name: &RepositoryName, actor: &Actor) -> Result<(), RepositoryError> {
+        self.take_away(name, actor).await
+    }
 }
 
+/// What must be so for a record to be written anew, and the writing.
+pub(crate) type Copied = (Vec<Condition>, Vec<Mutation>);
+
 impl Service {
-    /// Where a repository is, as it is now.
-    async fn placed(&self, name: &RepositoryName) -> Result<Option<Placement>, Error> {
-        Ok(self.placements(std::slice::from_ref(name)).await?.pop().flatten())
+    /// Tokens for what was called `name` end: they would be good for what will be called so.
+    async fn led_no_more(&self, name: &RepositoryName, led: Option<&OldName>) -> Result<Telling, Error> {
+        match led {
+            Some(_) => self.telling(&[Revoked::Repository(name.clone())]).await,
+            None => Ok(Telling::default()),
+        }
+    }
+
+    /// Tokens that anybody got for a public repository end when it is to be private.
+    async fn hidden(
+        &self,
+        name: &RepositoryName,
+        place: Placement,
+        to: Option<Visibility>,
+    ) -> Result<Telling, Error> {
+        match (place.visibility, to) {
+            (Visibility::Public, Some(Visibility::Private)) => {
+                self.telling(&[Revoked::Repository(name.clone())]).await
+            }
+            _ => Ok(Telling::default()),
+        }
     }
 
     /// The record of the namespace, and a new repository in it.
-    async fn foundable(
+    pub(crate) async fn foundable(
         &self,
         name: &RepositoryName,
         visibility: Visibility,
@@ -132,13 +176,17 @@ impl Service {
             (state.clone(), field::DESCRIPTION),
             (record.clone(), field::CREATED),
             (record.clone(), field::UPDATED),
+            (keys::pulled(place.id), field::PULLS),
+            (keys::pulled(place.id), field::LAST),
         ];
         let mut values = self.fields(&asked).await?.into_iter();
         let [guard, size_bytes, description, created, updated] = [(); 5].map(|()| next(&mut values));
+        let [pulls, last] = [(); 2].map(|()| next(&mut values));
         if !belongs(guard.as_ref(), name) || created.is_none() {
             return Ok(None);
         }
 
+        let (pulls, last_pulled) = self.pulls_of(place.id, pulls.as_ref(), last.as_ref())?;
         let description = description.map(|found| parsed(&state, &field::DESCRIPTION, Some(&found)));
         Ok(Some(RepositoryDetails {
             name: name.clone(),
@@ -147,6 +195,8 @@ impl Service {
             created: millisecond(&record, &field::CREATED, created.as_ref())?,
             updated: millisecond(&record, &field::UPDATED, updated.as_ref())?,
             size_bytes: parsed(&state, &field::BYTES, size_bytes.as_ref())?,
+            pulls,
+            last_pulled,
         }))
     }
 
@@ -182,12 +232,12 @@ impl Service {
     }
 
     /// Writes the record anew; the id comes last, because it is what makes it count.
-    async fn copied(
+    pub(crate) async fn copied(
         &self,
         (from, to): (Key, Key),
         place: Placement,
         attempt: usize,
-    ) -> Result<(Vec<Condition>, Vec<Mutation>), Error> {
+    ) -> Result<Copied, Error> {
         let asked = [field::CREATED, field::UPDATED].map(|field| (from.clone(), field));
         let mut values = self.fields(&asked).await?.into_iter();
         let [created, updated] = [next(&mut values), next(&mut values)];
@@ -219,6 +269,7 @@ fn audits(place: Placement, name: &RepositoryName, change: &RepositoryChange) ->
     moved.into_iter().chain(described).collect()
 }
 
-fn unknown(name: &RepositoryName) -> RepositoryError {
-    RepositoryError::NameUnknown { repository: name.clone() }
+/// The name leads where it led, if anywhere.
+fn unchanged(name: &RepositoryName, led: Option<&OldName>) -> Condition {
+    led.map_or_else(|| Condition::FieldAbsent(keys::moved(name), field::ID), OldName::unchanged)
 }

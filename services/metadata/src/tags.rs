@@ -39,7 +39,7 @@ impl Service {
             self.forget(repository);
         }
 
-        Err(RepositoryError::NameUnknown { repository: repository.clone() })
+        Err(self.absent(repository).await)
     }
 
     async fn tags_behind(

@@ -12,11 +12,8 @@ use crate::Service;
 #[async_trait]
 impl Uploads for Service {
     async fn start(&self, repository: &RepositoryName, actor: &Actor) -> Result<UploadSession, UploadError> {
-        self.target(repository, actor)
-            .await?
-            .ok_or_else(|| UploadError::NamespaceUnknown { namespace: repository.namespace() })?;
-
-        self.open_session(repository, actor).await
+        let target = self.target(repository, actor).await?;
+        self.start_in(&target, repository, actor).await
     }
 
     async fn mount(&self, mount: &Mount, actor: &Actor) -> Result<Mounted, UploadError> {

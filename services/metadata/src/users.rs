@@ -171,12 +171,12 @@ impl Service {
         Ok(commit.telling(self.telling(&what).await?))
     }
 
-    /// Ends all sessions of a user, if none begins meanwhile.
+    /// Ends all that was given for the password of a user, if nothing more is given meanwhile.
     async fn without_sessions(&self, name: &AccountName, commit: Commit) -> Result<Commit, AccountError> {
         let list = self.list_of(&CredentialOwner::User(name.clone())).await?;
         let is_session = |entry: &&Entry| {
             let holder = entry.credential.as_ref().map(|credential| &credential.holder);
-            matches!(holder, Some(Holder::Session(_)))
+            matches!(holder, Some(Holder::Session(_) | Holder::Offline { through: None, .. }))
         };
         let sessions = list.entries.iter().filter(is_session);
 

@@ -16,8 +16,10 @@ use metadata::{
 use proto::metadata::{
     accounts::{self, AccountsClient},
     audit::{self, AuditLogClient},
+    avatars::{self, AvatarsClient},
     credentials::{self, CredentialsClient},
     organizations::{self, OrganizationsClient},
+    quotas::{self, QuotasClient},
     reclaim::{self, ReclaimClient},
     repositories::{self, RepositoriesClient},
     rules::{self, RulesClient},
@@ -47,6 +49,8 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         credentials: service.clone(),
         organizations: service.clone(),
         audit: service.clone(),
+        quotas: service.clone(),
+        avatars: service.clone(),
         settings: service,
         clock,
     }
@@ -77,6 +81,8 @@ async fn across_grpc() -> World {
         let routes = settings::server::add_to(routes, world.settings);
         let routes = organizations::server::add_to(routes, world.organizations);
         let routes = audit::server::add_to(routes, world.audit);
+        let routes = quotas::server::add_to(routes, world.quotas);
+        let routes = avatars::server::add_to(routes, world.avatars);
         accounts::server::add_to(routes, world.accounts)
     });
     let channel = channel.await;
@@ -91,6 +97,8 @@ async fn across_grpc() -> World {
         credentials: Arc::new(CredentialsClient::new(channel.clone(), DEADLINE)),
         organizations: Arc::new(OrganizationsClient::new(channel.clone(), DEADLINE)),
         audit: Arc::new(AuditLogClient::new(channel.clone(), DEADLINE)),
+        quotas: Arc::new(QuotasClient::new(channel.clone(), DEADLINE)),
+        avatars: Arc::new(AvatarsClient::new(channel.clone(), DEADLINE)),
         settings: Arc::new(RepositorySettingsClient::new(channel, DEADLINE)),
         clock,
     }
@@ -254,4 +262,36 @@ async fn audit_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn audit_across_grpc() {
     audit::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn quotas_in_memory() {
+    quotas::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn quotas_embedded() {
+    let (world, _directory) = embedded().await;
+    quotas::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn quotas_across_grpc() {
+    quotas::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn avatars_in_memory() {
+    avatars::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn avatars_embedded() {
+    let (world, _directory) = embedded().await;
+    avatars::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn avatars_across_grpc() {
+    avatars::suite::run(across_grpc().await).await;
 }

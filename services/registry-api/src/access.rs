@@ -9,7 +9,7 @@ use proto::{
     auth::Subject,
     metadata::{Standing, UploadError, uploads::UploadSession},
 };
-use service_kit::clock::Clock;
+use service_kit::{clock::Clock, jose::KeySet};
 
 use crate::{
     Process, Services,
@@ -111,6 +111,15 @@ impl Access {
         let life = self.life(&token).ok_or_else(|| refused(Refusal::InvalidToken))?;
         let caller = Caller { token, life };
         caller.checked(wanted).map_err(refused)
+    }
+
+    /// The keys that verify tokens.
+    ///
+    /// # Errors
+    /// `NoKeys` while none is known.
+    pub(crate) fn keys(&self) -> Result<Arc<KeySet>, ApiError> {
+        let known = self.keys.known();
+        if known.is_empty() { Err(ApiError::NoKeys) } else { Ok(known) }
     }
 
     /// Whether `session` is `caller`'s to go on with (ARCHITECTURE.md §4, "A session outlives its token").

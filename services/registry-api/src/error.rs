@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use oci::{
     Code, ContentRangeError, Digest, DigestError, ManifestError, MediaTypeError, NameError, PageSizeError,
-    Scope, TagError, TargetError,
+    RepositoryName, Scope, TagError, TargetError,
 };
 use proto::{
     auth::AuthError,
@@ -275,6 +275,15 @@ impl ApiError {
                 Code::ManifestInvalid,
                 "correct the manifest or its Content-Type and push again",
             ),
+        }
+    }
+
+    /// How the repository is called now that was asked for by an old name.
+    pub(crate) const fn moved_to(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Repository(RepositoryError::Moved { to, .. })
+            | Self::Upload(UploadError::Moved { to, .. }) => Some(to),
+            _ => None,
         }
     }
 

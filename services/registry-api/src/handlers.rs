@@ -5,6 +5,7 @@ pub(crate) mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod extensions;
 pub(crate) mod history;
+pub(crate) mod keys;
 pub(crate) mod manifests;
 pub(crate) mod referrers;
 pub(crate) mod repositories;

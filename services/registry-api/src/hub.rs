@@ -19,6 +19,7 @@ use problem::{Problem, RequestError};
 mod answer;
 mod asker;
 mod audit;
+mod avatars;
 mod body;
 mod credentials;
 mod grants;
@@ -29,6 +30,7 @@ mod organizations;
 mod page;
 mod path;
 mod problem;
+mod quotas;
 mod repositories;
 mod robots;
 mod sessions;
@@ -52,18 +54,26 @@ pub(crate) fn routes(registry: &Arc<Registry>) -> Router<Arc<Registry>> {
 fn operations() -> OpenApiRouter<Arc<Registry>> {
     OpenApiRouter::with_openapi(openapi::beginning())
         .routes(routes!(openapi::document))
-        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::list_sessions, sessions::sign_in))
         .routes(routes!(sessions::sign_out))
+        .routes(routes!(sessions::end_session))
         .routes(routes!(users::me))
         .routes(routes!(users::list_users, users::sign_up))
         .routes(routes!(users::get_user, users::change_user))
         .routes(routes!(users::change_password))
+        .routes(routes!(avatars::get_user_avatar, avatars::put_user_avatar, avatars::remove_user_avatar))
         .routes(routes!(credentials::list_tokens, credentials::make_token))
         .routes(routes!(credentials::revoke_token))
         .routes(routes!(robots::list_robots, robots::make_robot))
         .routes(routes!(robots::revoke_robot))
         .routes(routes!(organizations::list_organizations, organizations::make_organization))
         .routes(routes!(organizations::get_organization, organizations::change_organization))
+        .routes(routes!(
+            avatars::get_organization_avatar,
+            avatars::put_organization_avatar,
+            avatars::remove_organization_avatar
+        ))
+        .routes(routes!(quotas::get_quota, quotas::put_quota, quotas::remove_quota))
         .routes(routes!(members::list_members))
         .routes(routes!(members::put_member, members::remove_member))
         .routes(routes!(teams::list_teams))
@@ -71,7 +81,12 @@ fn operations() -> OpenApiRouter<Arc<Registry>> {
         .routes(routes!(teams::list_team_members))
         .routes(routes!(teams::put_team_member, teams::remove_team_member))
         .routes(routes!(repositories::list_repositories, repositories::make_repository))
-        .routes(routes!(repositories::get_repository, repositories::change_repository))
+        .routes(routes!(
+            repositories::get_repository,
+            repositories::change_repository,
+            repositories::delete_repository
+        ))
+        .routes(routes!(repositories::move_repository))
         .routes(routes!(tags::list_tags))
         .routes(routes!(tags::delete_tag))
         .routes(routes!(grants::list_grants))

@@ -7,7 +7,10 @@ use axum::Router;
 use proto::{
     auth::{Auth, Identities},
     blob::Blobs,
-    metadata::{AuditLog, Credentials, Organizations, Repositories, RepositorySettings, Uploads, Users},
+    metadata::{
+        AuditLog, Avatars, Credentials, Organizations, Quotas, Repositories, RepositorySettings, Uploads,
+        Users,
+    },
 };
 use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
 
@@ -53,6 +56,10 @@ pub struct Services {
     pub credentials: Arc<dyn Credentials>,
     /// Who did what.
     pub audit: Arc<dyn AuditLog>,
+    /// What namespaces may use.
+    pub quotas: Arc<dyn Quotas>,
+    /// Pictures of users and organizations.
+    pub avatars: Arc<dyn Avatars>,
     /// Blob bytes.
     pub blobs: Arc<dyn Blobs>,
 }

@@ -7,9 +7,9 @@ use proto::{
     auth::{AuthClient, identities::IdentitiesClient},
     blob::BlobClient,
     metadata::{
-        audit::AuditLogClient, credentials::CredentialsClient, organizations::OrganizationsClient,
-        repositories::RepositoriesClient, settings::RepositorySettingsClient, uploads::UploadsClient,
-        users::UsersClient,
+        audit::AuditLogClient, avatars::AvatarsClient, credentials::CredentialsClient,
+        organizations::OrganizationsClient, quotas::QuotasClient, repositories::RepositoriesClient,
+        settings::RepositorySettingsClient, uploads::UploadsClient, users::UsersClient,
     },
 };
 use registry_api::{Services, config::Settings};
@@ -83,7 +83,9 @@ fn connected(settings: &Settings) -> Result<Services, grpc::ConnectError> {
         users: Arc::new(UsersClient::new(records.clone(), deadline)),
         organizations: Arc::new(OrganizationsClient::new(records.clone(), deadline)),
         credentials: Arc::new(CredentialsClient::new(records.clone(), deadline)),
-        audit: Arc::new(AuditLogClient::new(records, deadline)),
+        audit: Arc::new(AuditLogClient::new(records.clone(), deadline)),
+        quotas: Arc::new(QuotasClient::new(records.clone(), deadline)),
+        avatars: Arc::new(AvatarsClient::new(records, deadline)),
         blobs: Arc::new(BlobClient::new(grpc::connect(blob)?, blob.deadline)),
     })
 }

@@ -1,6 +1,7 @@
 //! The steps of an upload that must not end with the client: once bytes flow, what was stored is recorded,
 //! even if nobody waits for the answer any more.
 
+use oci::SessionId;
 use proto::{
     blob::{Appended, Ended},
     metadata::{
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use crate::{
+    Services,
     error::ApiError,
     retry::{self, Passing as _, Why},
 };
@@ -43,6 +45,20 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
         None => shutdown.spawn(work),
     }
     told.await.unwrap_or(Err(ApiError::Crashed))
+}
+
+/// What a quota has ended has stored parts that are of no use to anybody.
+async fn tidied<T>(
+    services: &Services,
+    session: &SessionId,
+    outcome: Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    if matches!(outcome, Err(ApiError::Upload(UploadError::QuotaExceeded { .. })))
+        && let Err(error) = services.blobs.discard(session).await
+    {
+        tracing::warn!(%error, %session, "the parts of a refused upload stay for now");
+    }
+    outcome
 }
 
 /// Records what an append has left; answers the offset, or where the upload is if the body was cut short.

@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderValue, Method};
 use oci::{Action, RepositoryName, Resource, Scope, Target};
-use proto::metadata::uploads::UploadAddress;
+use proto::metadata::{RepositoryError, uploads::UploadAddress};
 
 use crate::{
     Registry,
@@ -20,18 +20,22 @@ use crate::{
     asked::Asked,
     error::{ApiError, ErrorContext},
     handlers::{
-        base, blobs, catalog, extensions, history, manifests, referrers, repositories, tags, token, uploads,
+        base, blobs, catalog, extensions, history, keys, manifests, referrers, repositories, tags, token,
+        uploads,
     },
     headers, hub,
     urls::TOKEN_PATH,
 };
+
+/// Where those who verify tokens themselves find the keys (RFC 8615; the name is the usual one).
+const KEYS_PATH: &str = "/.well-known/jwks.json";
 
 /// The paths that are the registry API's, with all below them.
 const ROOTS: [&str; 2] = ["/v2", "/v1"];
 
 /// All routes of the edge.
 pub(crate) fn routes(registry: Arc<Registry>) -> Router {
-    let mut router = hub::routes(&registry).route(TOKEN_PATH, any(dispatch));
+    let mut router = hub::routes(&registry).route(TOKEN_PATH, any(dispatch)).route(KEYS_PATH, any(dispatch));
     for root in ROOTS {
         router = router
             .route(root, any(dispatch))
@@ -74,15 +78,47 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     match path {
         TOKEN_PATH => self::token(registry, method, asked, body).await,
+        KEYS_PATH if [Method::GET, Method::HEAD].contains(method) => keys::get(registry),
+        KEYS_PATH => Err(not_allowed(method, "GET, HEAD")),
         path if path == "/v2" || path.starts_with("/v2/") => {
             let target = Target::parse(path)?;
             let wanted =
                 wanted(&target, method, asked).ok_or_else(|| not_allowed(method, allowed(&target)))?;
             let caller = registry.access.check(&asked.headers, &wanted).await?;
-            self::target(registry, method, target, (asked, &caller), body).await
+            let answered = self::target(registry, method, target.clone(), (asked, &caller), body).await;
+            match answered {
+                Err(error) => followed(registry, method, &target, (asked, &caller), error).await,
+                answered => answered,
+            }
         }
         path => Err(no_route(path)),
     }
+}
+
+/// What is answered by an old name of a repository, to who may pull from it: what is read, as by its name of now; and for
+/// what is written, that name. Others are told what is told of a name that no repository has.
+async fn followed(
+    registry: &Registry,
+    method: &Method,
+    target: &Target,
+    (asked, caller): (&Asked, &Caller),
+    error: ApiError,
+) -> Result<Response, ApiError> {
+    let (Some(to), Some(old)) = (error.moved_to(), target.repository()) else { return Err(error) };
+    let unknown = || ApiError::from(RepositoryError::NameUnknown { repository: old.clone() });
+    match (is_read(method), caller.may_pull(to), target.in_repository(to.clone())) {
+        (true, true, Some(there)) => {
+            let answered = self::target(registry, method, there, (asked, caller), Body::empty()).await;
+            answered.map_err(|error| if error.moved_to().is_some() { unknown() } else { error })
+        }
+        (false, true, _) => Err(error),
+        (true, ..) => Err(unknown()),
+        (false, false, _) => Err(RepositoryError::NameLeadsElsewhere { repository: old.clone() }.into()),
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD].contains(method)
 }
 
 async fn token(
@@ -167,7 +203,7 @@ fn wanted(target: &Target, method: &Method, asked: &Asked) -> Option<Wanted> {
             actions: actions.iter().copied().collect(),
         })
     };
-    let reads = [Method::GET, Method::HEAD].contains(method);
+    let reads = is_read(method);
 
     match (target, method) {
         // A list has what the token covers.

@@ -106,7 +106,7 @@ async fn list(hub: &Hub, position: &Position, headers: &HeaderMap, path: &str) -
 fn greeting(subject: &Subject) -> String {
     match subject {
         Subject::Anonymous => String::new(),
-        Subject::User(_) | Subject::Robot(_) => subject.to_string(),
+        Subject::User(_) | Subject::Robot(_) | Subject::Service(_) => subject.to_string(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use oci::{Resource, Scope};
 use proto::{
-    auth::{AuthError, Credentials, Subject, TokenRequest},
+    auth::{AuthError, Credentials, Offline, Subject, TokenRequest},
     metadata::repositories::Viewer,
 };
 
@@ -30,6 +30,7 @@ pub(crate) async fn looking(services: &Services, headers: &HeaderMap) -> Result<
         service: String::new(),
         scopes: catalog,
         address: None,
+        offline: Offline::Not,
     };
     let issued = services.auth.token(request).await?;
 

@@ -9,7 +9,7 @@ use proto::{
     blob::{Append, BlobError, Blobs as _, Ended, Finish, Finished, Part},
     empty_stream,
     metadata::{
-        Repositories as _, UploadError, Uploads as _,
+        Repositories as _, RepositorySettings as _, UploadError, Uploads as _,
         repositories::{Expected, Intent, NewManifest, Restore},
         uploads::{Advance, Link, Mount, UploadAddress, UploadSession},
     },
@@ -116,9 +116,22 @@ pub(crate) fn crowd(world: &World, dice: &Dice, plan: Plan) -> Vec<Task> {
         let (world, to) = (world.clone(), name(dice));
         join("duel".to_owned(), Mortal::No, Box::pin(async move { duel(&world, &to).await }));
     }
-    let (world, jumps) = (world.clone(), (0..4).map(|_| dice.below(6)).collect::<Vec<_>>());
-    join("time".to_owned(), Mortal::No, Box::pin(async move { pass(&world, &jumps).await }));
+    let (everywhere, jumps) = (world.clone(), (0..4).map(|_| dice.below(6)).collect::<Vec<_>>());
+    join("time".to_owned(), Mortal::No, Box::pin(async move { pass(&everywhere, &jumps).await }));
+    let remover = remover(world, dice, &tasks);
+    tasks.extend(remover);
     tasks
+}
+
+/// Somebody who deletes a whole repository. An upload that counted cannot be published into one that is gone, which is
+/// what a duel is about.
+fn remover(world: &World, dice: &Dice, tasks: &[Task]) -> Option<Task> {
+    let (duels, removes) = (tasks.iter().any(|task| task.name == "duel"), dice.below(4) == 0);
+    let (world, name) = (world.clone(), repositories()[dice.below(2)].clone());
+    let work = Box::pin(async move {
+        let _ = world.metadata.delete_repository(&name, &World::actor()).await;
+    });
+    (removes && !duels).then(|| Task { name: "remover".to_owned(), mortal: Mortal::Yes, work })
 }
 
 /// Time passes: seconds to days, so that holds, graces and windows end in the midst of things.

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    callers::{GrpcCallerConfig, GrpcClientTlsConfig, GrpcTlsConfig},
     humane,
     secret::{SecretError, given_secret, long_enough},
 };
@@ -92,6 +93,24 @@ pub struct GrpcServerConfig {
     pub max_concurrent_requests: usize,
     /// How long a unary call may take, whatever its caller allows. 30 s by default.
     pub request_timeout: Duration,
+    /// The keys that verify tokens of service accounts (a JSON Web Key Set), read again when it changes. None: there
+    /// are no such tokens.
+    pub service_keys_file: Option<PathBuf>,
+    /// TLS. None: plain, for networks that nobody else is in.
+    pub tls: Option<GrpcTlsConfig>,
+    /// Service accounts by their certificates.
+    pub callers: Vec<GrpcCallerConfig>,
+}
+
+/// Why this is no port.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerConfigError {
+    /// Nobody would be asked for a certificate.
+    #[error("`callers` are known by their certificates: they need `tls` with a `client_ca_file`")]
+    NoCertificates,
+    /// The service token cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 #[derive(Deserialize)]
@@ -104,17 +123,28 @@ struct GivenServer {
     max_concurrent_requests: usize,
     #[serde(default = "default_timeout", with = "humane")]
     request_timeout: Duration,
+    service_keys_file: Option<PathBuf>,
+    tls: Option<GrpcTlsConfig>,
+    #[serde(default)]
+    callers: Vec<GrpcCallerConfig>,
 }
 
 impl TryFrom<GivenServer> for GrpcServerConfig {
-    type Error = SecretError;
+    type Error = ServerConfigError;
 
     fn try_from(given: GivenServer) -> Result<Self, Self::Error> {
+        let asked = given.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        if !given.callers.is_empty() && !asked {
+            return Err(ServerConfigError::NoCertificates);
+        }
         Ok(Self {
             listen: given.listen,
             service_token: service_token(given.service_token, given.service_token_file)?,
             max_concurrent_requests: given.max_concurrent_requests,
             request_timeout: given.request_timeout,
+            service_keys_file: given.service_keys_file,
+            tls: given.tls,
+            callers: given.callers,
         })
     }
 }
@@ -129,6 +159,8 @@ pub struct GrpcClientConfig {
     pub service_token: SecretString,
     /// How long a unary call may take. 10 s by default.
     pub deadline: Duration,
+    /// TLS, if the urls say `https`.
+    pub tls: Option<GrpcClientTlsConfig>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +171,7 @@ struct GivenClient {
     service_token_file: Option<PathBuf>,
     #[serde(default = "default_deadline", with = "humane")]
     deadline: Duration,
+    tls: Option<GrpcClientTlsConfig>,
 }
 
 /// Why this is no way to reach a service.
@@ -147,6 +180,12 @@ pub enum ClientConfigError {
     /// Nowhere to go.
     #[error("`urls` is empty")]
     NoUrls,
+    /// It is not clear whether the connection is to be private.
+    #[error("`urls` begin with https:// if there is `tls`, and only then")]
+    Mixed,
+    /// One half of an identity.
+    #[error("`tls` needs both `certificate_file` and `key_file`, or neither")]
+    HalfIdentity,
     /// The service token cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -159,25 +198,36 @@ impl TryFrom<GivenClient> for GrpcClientConfig {
         if given.urls.is_empty() {
             return Err(ClientConfigError::NoUrls);
         }
+        if given.urls.iter().any(|url| url.is_private() != given.tls.is_some()) {
+            return Err(ClientConfigError::Mixed);
+        }
+        if given.tls.as_ref().is_some_and(|tls| tls.certificate_file.is_some() != tls.key_file.is_some()) {
+            return Err(ClientConfigError::HalfIdentity);
+        }
         let service_token = service_token(given.service_token, given.service_token_file)?;
-        Ok(Self { urls: given.urls, service_token, deadline: given.deadline })
+        Ok(Self { urls: given.urls, service_token, deadline: given.deadline, tls: given.tls })
     }
 }
 
-/// Where a replica listens: `http://host:port` or `unix:/path`.
+/// Where a replica listens: `http://host:port`, `https://host:port` or `unix:/path`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct GrpcUrl(String);
 
 /// Why a text is no [`GrpcUrl`].
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is neither http://host:port nor unix:/path")]
+#[error("{0:?} is neither http://host:port nor https://host:port nor unix:/path")]
 pub struct GrpcUrlError(String);
 
 impl GrpcUrl {
     /// The url as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is spoken to with TLS.
+    pub fn is_private(&self) -> bool {
+        self.0.starts_with("https://")
     }
 }
 
@@ -188,8 +238,9 @@ impl TryFrom<String> for GrpcUrl {
         let socket =
             text.strip_prefix("unix:").is_some_and(|path| path.trim_start_matches("//").starts_with('/'));
         let uri = text.parse::<http::Uri>().ok();
-        let host = uri
-            .is_some_and(|uri| uri.scheme_str() == Some("http") && uri.port().is_some() && uri.path() == "/");
+        let host = uri.is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.port().is_some() && uri.path() == "/"
+        });
         if socket || host { Ok(Self(text)) } else { Err(GrpcUrlError(text)) }
     }
 }

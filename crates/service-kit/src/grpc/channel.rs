@@ -2,6 +2,8 @@
 //! Each call carries the service token, the request's id and the trace it belongs to.
 
 use std::{
+    io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{
     Request,
     body::Body,
-    transport::{Channel, Endpoint, Error},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error, Identity},
 };
 use tower::{Service, ServiceExt as _};
 use tracing::Span;
@@ -27,7 +29,7 @@ use super::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
 };
 use crate::{
-    config::{GrpcClientConfig, GrpcUrl},
+    config::{GrpcClientConfig, GrpcClientTlsConfig, GrpcUrl},
     request_id,
 };
 
@@ -56,6 +58,14 @@ pub enum ConnectError {
     /// The token cannot be sent.
     #[error("the service token has characters that a header cannot carry")]
     Token,
+    /// A file for TLS cannot be read.
+    #[error("reading {}: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 /// A request that its server may give up after `deadline`.
@@ -73,13 +83,14 @@ pub fn streaming<M>(message: M) -> Request<M> {
 /// Makes a channel. Nothing is connected before the first call; it must run within tokio.
 ///
 /// # Errors
-/// A url or the token cannot be used.
+/// A url, the token or a file for TLS cannot be used.
 pub fn connect(config: &GrpcClientConfig) -> Result<GrpcChannel, ConnectError> {
     if config.urls.is_empty() {
         return Err(ConnectError::NoUrls);
     }
     let authorization = bearer(&config.service_token).ok_or(ConnectError::Token)?;
-    let channels = config.urls.iter().map(|url| Ok(endpoint(url)?.connect_lazy()));
+    let tls = config.tls.as_ref().map(client_tls).transpose()?;
+    let channels = config.urls.iter().map(|url| Ok(endpoint(url, tls.as_ref())?.connect_lazy()));
     Ok(GrpcChannel::new(channels.collect::<Result<_, _>>()?, authorization))
 }
 
@@ -172,10 +183,28 @@ impl Injector for Headers<'_> {
     }
 }
 
-fn endpoint(url: &GrpcUrl) -> Result<Endpoint, ConnectError> {
-    let endpoint = Endpoint::from_shared(url.as_str().to_owned());
-    let endpoint = endpoint.map_err(|error| ConnectError::Url { url: url.as_str().to_owned(), error })?;
+fn endpoint(url: &GrpcUrl, tls: Option<&ClientTlsConfig>) -> Result<Endpoint, ConnectError> {
+    let unusable = |error| ConnectError::Url { url: url.as_str().to_owned(), error };
+    let endpoint = Endpoint::from_shared(url.as_str().to_owned()).map_err(unusable)?;
+    let endpoint = match tls {
+        Some(tls) => endpoint.tls_config(tls.clone()).map_err(unusable)?,
+        None => endpoint,
+    };
     Ok(tuned(endpoint))
+}
+
+fn client_tls(config: &GrpcClientTlsConfig) -> Result<ClientTlsConfig, ConnectError> {
+    let read = |file: &PathBuf| {
+        std::fs::read(file).map_err(|error| ConnectError::File { file: file.clone(), error })
+    };
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&config.ca_file)?));
+    if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    if let Some(domain) = &config.domain {
+        tls = tls.domain_name(domain.clone());
+    }
+    Ok(tls)
 }
 
 /// Sized as the server is: the receiver's settings govern.

@@ -1,9 +1,9 @@
-//! What every call passes: the token, the bound, the deadline, the span, the net under a panic.
+//! What every call passes: who calls and whether they may, the bound, the deadline, the span, the net under a panic.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use hyper::body::Incoming;
 use opentelemetry::propagation::Extractor;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,8 +16,11 @@ use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{
+    accounts::Accounts,
+    caller::{Caller, ServiceAccount},
     calls::{Call, Calls},
     deadline::Unary,
+    described::Needed,
     server::ServerOptions,
 };
 use crate::{
@@ -35,6 +38,22 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Gate {
     routes: Routes,
     rules: Arc<Rules>,
+    /// Whose certificate the connection has shown.
+    certified: Option<Arc<ServiceAccount>>,
+}
+
+/// What a port knows of its methods and callers.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) unary: Unary,
+    pub(super) needed: Needed,
+    pub(super) accounts: Accounts,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { unary: Unary::default(), needed: Needed::default(), accounts: Accounts::none() }
+    }
 }
 
 #[derive(Debug)]
@@ -42,33 +61,57 @@ struct Rules {
     token: SecretString,
     places: Arc<Semaphore>,
     request_timeout: Duration,
-    unary: Unary,
+    known: Known,
     ids: Arc<Ulids>,
     calls: Calls,
 }
 
 impl Gate {
-    pub(super) fn new(routes: Routes, options: ServerOptions, unary: Unary) -> Self {
+    pub(super) fn new(routes: Routes, options: ServerOptions, known: Known) -> Self {
         let rules = Rules {
             token: options.service_token,
             places: Arc::new(Semaphore::new(options.max_concurrent)),
             request_timeout: options.request_timeout,
-            unary,
+            known,
             ids: options.ids,
             calls: Calls::new(),
         };
-        Self { routes: routes.prepare(), rules: Arc::new(rules) }
+        Self { routes: routes.prepare(), rules: Arc::new(rules), certified: None }
+    }
+
+    /// For a connection whose certificate has these names.
+    pub(super) fn certified(mut self, names: &[String]) -> Self {
+        self.certified = self.rules.known.accounts.with_names(names);
+        self
     }
 
     async fn pass(&self, call: &mut Call, request: Request<Incoming>) -> Result<Response<Body>, Status> {
-        if !request.uri().path().starts_with(OPEN) {
-            self.rules.authorize(request.headers())?;
-            let permit = self.rules.places.clone().try_acquire_owned().map_err(|_| full())?;
-            call.hold(permit);
+        let path = request.uri().path();
+        if path.starts_with(OPEN) {
+            return self.answered(request).await;
         }
+        let caller = self.caller(request.headers())?;
+        Span::current().record("caller", caller.name());
+        self.rules.known.needed.check(&caller, path)?;
 
-        let limit =
-            self.rules.unary.limit(request.uri().path(), request.headers(), self.rules.request_timeout);
+        let permit = self.rules.places.clone().try_acquire_owned().map_err(|_| full())?;
+        call.hold(permit);
+        caller.scope(self.answered(request)).await
+    }
+
+    /// Who calls. Whoever shows a token is who the token says, or nobody.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+        let account = match headers.get(AUTHORIZATION) {
+            Some(shown) if self.rules.is_of_hub(shown) => return Ok(Caller::Hub),
+            Some(shown) => self.rules.known.accounts.with_token(shown),
+            None => self.certified.clone(),
+        };
+        account.map(Caller::Account).ok_or_else(|| Status::unauthenticated("a service token is needed"))
+    }
+
+    async fn answered(&self, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+        let rules = &self.rules;
+        let limit = rules.known.unary.limit(request.uri().path(), request.headers(), rules.request_timeout);
         let answer = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
         let answered = match limit {
             Some(limit) => timeout(limit, answer).await.map_err(|_| late())?,
@@ -106,11 +149,9 @@ impl Answer for Gate {
 }
 
 impl Rules {
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Status> {
-        let given = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
-        let known: bool = given.ct_eq(self.token.expose_secret().as_bytes()).into();
-        if known { Ok(()) } else { Err(Status::unauthenticated("a service token is needed")) }
+    fn is_of_hub(&self, shown: &HeaderValue) -> bool {
+        let given = shown.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default();
+        given.ct_eq(self.token.expose_secret().as_bytes()).into()
     }
 }
 
@@ -130,8 +171,14 @@ fn panicked(panic: &(dyn Any + Send)) -> Status {
 
 fn span_of(request: &Request<Incoming>, id: &RequestId) -> Span {
     let path = request.uri().path();
-    let span =
-        tracing::info_span!("rpc", otel.name = path, otel.kind = "server", rpc = path, request_id = %id);
+    let span = tracing::info_span!(
+        "rpc",
+        otel.name = path,
+        otel.kind = "server",
+        rpc = path,
+        request_id = %id,
+        caller = tracing::field::Empty
+    );
     let parent =
         opentelemetry::global::get_text_map_propagator(|format| format.extract(&Headers(request.headers())));
     // Without traces there is nothing to be a child of.

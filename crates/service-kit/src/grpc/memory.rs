@@ -9,7 +9,7 @@ use tonic::{service::Routes, transport::Endpoint};
 
 use super::{
     channel::{GrpcChannel, bearer, tuned},
-    deadline::Unary,
+    gate::Known,
     server::{ServerOptions, port},
 };
 use crate::{random::Ulids, shutdown::Shutdown};
@@ -33,7 +33,7 @@ pub async fn in_memory(add: impl FnOnce(Routes) -> Routes) -> GrpcChannel {
 pub fn memory_pair(routes: Routes, options: ServerOptions) -> GrpcChannel {
     // A token that cannot be sent is one that is not known.
     let authorization = bearer(&options.service_token).unwrap_or(HeaderValue::from_static(""));
-    let port = port(routes, options, Unary::default());
+    let port = port(routes, options, Known::default());
     let far = FarEnd(Shutdown::new());
     let connector = tower::service_fn(move |_: http::Uri| {
         let (near, pipe) = tokio::io::duplex(PIPE_BYTES);

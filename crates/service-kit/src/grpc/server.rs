@@ -1,4 +1,4 @@
-//! A gRPC port: the routes of a service behind the gate, with health and reflection.
+//! A gRPC port: the routes of a service behind the gate, with health and reflection, in plain or over TLS.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,11 +16,19 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
-    deadline::Unary, gate::Gate, reflected,
+    accounts::Accounts,
+    deadline::Unary,
+    described::{Described, Needed},
+    gate::{Gate, Known},
+    reflected,
+    tls::Tls,
 };
 use crate::{
     config::GrpcServerConfig,
-    http::connection::{Listener, Patience, Port},
+    http::{
+        PeerAddress,
+        connection::{Listener, Patience, Port},
+    },
     random::Ulids,
     readiness::Readiness,
     shutdown::Shutdown,
@@ -32,7 +40,7 @@ const MAX_CONNECTIONS: usize = 1024;
 /// What a port asks of its callers, and what it gives them.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// What a caller must know.
+    /// What the hub's own services know.
     pub service_token: SecretString,
     /// Calls at work at one time.
     pub max_concurrent: usize,
@@ -68,8 +76,10 @@ pub enum ServerError {
 pub struct Server {
     routes: Routes,
     options: ServerOptions,
-    descriptors: Vec<&'static [u8]>,
+    described: Vec<Described>,
     readiness: Readiness,
+    accounts: Accounts,
+    tls: Option<Tls>,
 }
 
 impl fmt::Debug for Server {
@@ -81,13 +91,28 @@ impl fmt::Debug for Server {
 impl Server {
     /// A port for `routes`.
     pub fn new(routes: Routes, options: ServerOptions) -> Self {
-        Self { routes, options, descriptors: Vec::new(), readiness: Readiness::new() }
+        let (described, readiness) = (Vec::new(), Readiness::new());
+        Self { routes, options, described, readiness, accounts: Accounts::none(), tls: None }
     }
 
-    /// Shows the services of an encoded descriptor set by reflection, and limits the time of their unary calls.
+    /// Shows these services by reflection, limits the time of their unary calls, and asks for the roles that they need.
     #[must_use]
-    pub fn described_by(mut self, descriptors: &'static [u8]) -> Self {
-        self.descriptors.push(descriptors);
+    pub fn described_by(mut self, described: Described) -> Self {
+        self.described.push(described);
+        self
+    }
+
+    /// Lets service accounts in too, each for what its roles say.
+    #[must_use]
+    pub fn known_to(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
+        self
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn over(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -115,20 +140,49 @@ impl Server {
     }
 
     async fn serve_on(self, listener: impl Listener, shutdown: &Shutdown) -> Result<(), ServerError> {
-        let unary = Unary::described(&self.descriptors)?;
+        let descriptors: Vec<_> = self.described.iter().map(|described| described.descriptors).collect();
+        let unary = Unary::described(&descriptors)?;
         let (reporter, health) = tonic_health::server::health_reporter();
-        let routes = reflected::add_to(self.routes.add_service(health), &self.descriptors)?;
+        let routes = reflected::add_to(self.routes.add_service(health), &descriptors)?;
         shutdown.spawn(report(reporter, self.readiness, shutdown.clone()));
+        self.accounts.keep_fresh(shutdown);
 
-        port(routes, self.options, unary).accept(listener, MAX_CONNECTIONS, shutdown).await;
+        let known = Known { unary, needed: Needed::by(&self.described), accounts: self.accounts };
+        let port = port(routes, self.options, known);
+        match self.tls {
+            None => port.accept(listener, MAX_CONNECTIONS, shutdown).await,
+            Some(tls) => accept_privately(port, &tls, listener, shutdown).await,
+        }
         Ok(())
     }
 }
 
+/// Accepts until the shutdown begins, and agrees on TLS before anything else is said.
+async fn accept_privately(port: Port<Gate>, tls: &Tls, listener: impl Listener, shutdown: &Shutdown) {
+    tls.keep_fresh(shutdown);
+    let converse = |port: Port<Gate>, stream, peer: Option<PeerAddress>, shutdown: Shutdown| {
+        let tls = tls.clone();
+        async move {
+            let greeted = select! {
+                greeted = tls.greet(stream) => greeted,
+                () = shutdown.stopping() => return,
+            };
+            match greeted {
+                Ok((stream, names)) => {
+                    let port = Port { answer: port.answer.certified(&names), ..port };
+                    port.converse(stream, peer, shutdown).await;
+                }
+                Err(error) => tracing::info!(%error, ?peer, "a caller did not agree on TLS"),
+            }
+        }
+    };
+    port.accept_with(listener, MAX_CONNECTIONS, shutdown, converse).await;
+}
+
 /// The port without a listener, health and reflection.
-pub(super) fn port(routes: Routes, options: ServerOptions, unary: Unary) -> Port<Gate> {
+pub(super) fn port(routes: Routes, options: ServerOptions, known: Known) -> Port<Gate> {
     let protocol = protocol(options.max_concurrent);
-    let answer = Gate::new(routes, options, unary);
+    let answer = Gate::new(routes, options, known);
     // Idle connections are kept, and dead ones found by HTTP/2's own pings.
     Port { protocol, patience: Patience::default(), answer }
 }

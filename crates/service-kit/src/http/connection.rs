@@ -105,6 +105,23 @@ impl Listener for UnixListener {
 impl<A: Answer> Port<A> {
     /// Accepts until the shutdown begins. The connections are tasks of the shutdown.
     pub(crate) async fn accept(&self, listener: impl Listener, max_connections: usize, shutdown: &Shutdown) {
+        let converse = |port: Self, stream, peer, shutdown| async move {
+            port.converse(stream, peer, shutdown).await;
+        };
+        self.accept_with(listener, max_connections, shutdown, converse).await;
+    }
+
+    /// The same, where something comes before the conversation.
+    pub(crate) async fn accept_with<L, F>(
+        &self,
+        listener: L,
+        max_connections: usize,
+        shutdown: &Shutdown,
+        converse: impl Fn(Self, L::Stream, Option<PeerAddress>, Shutdown) -> F,
+    ) where
+        L: Listener,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let slots = Arc::new(Semaphore::new(max_connections));
         loop {
             let next = async {
@@ -123,9 +140,9 @@ impl<A: Answer> Port<A> {
                     continue;
                 }
             };
-            let (port, stopping) = (self.clone(), shutdown.clone());
+            let conversation = converse(self.clone(), stream, peer, shutdown.clone());
             shutdown.spawn(async move {
-                port.converse(stream, peer, stopping).await;
+                conversation.await;
                 drop(slot);
             });
         }

@@ -157,6 +157,7 @@ fn a_revocation_reads_back() {
         Revoked::Credential(parse(ULID)),
         Revoked::Subject(Subject::User(parse("alice"))),
         Revoked::Subject(Subject::Robot(parse("team+ci"))),
+        Revoked::Repository(parse("team/app")),
     ] {
         reads_back(&Revocation { id: parse(ULID), at: moment(), what });
     }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{AccessFacts, AccessQuestion, Account, AccountError, Accounts, SigningKey};
 use crate::{
+    auth::KeyId,
     call::{MAX_METADATA_MESSAGE_BYTES, concluded},
     convert::{Wire as _, read_all},
     metadata::Actor,
@@ -58,5 +60,43 @@ impl Accounts for AccountsClient {
             self.service.clone().signing_keys(unary(wire::SigningKeysRequest {}, self.deadline)).await;
 
         concluded("reading the signing keys", answer, |answer| read_all(answer.keys))
+    }
+
+    async fn succeed_signing_key(
+        &self,
+        of: &KeyId,
+        key: &SigningKey,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        let (key, actor) = (Some(key.to_message()), Some(actor.to_message()));
+        let message = wire::SucceedSigningKeyRequest { of: of.0.clone(), key, actor };
+        let answer = self.service.clone().succeed_signing_key(unary(message, self.deadline)).await;
+
+        concluded("keeping the next signing key", answer, |answer| read_all(answer.keys))
+    }
+
+    async fn retire_signing_key(
+        &self,
+        of: &KeyId,
+        at: Timestamp,
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        let (at_ms, actor) = (at.as_millisecond(), Some(actor.to_message()));
+        let message = wire::RetireSigningKeyRequest { of: of.0.clone(), at_ms, actor };
+        let answer = self.service.clone().retire_signing_key(unary(message, self.deadline)).await;
+
+        concluded("retiring a signing key", answer, |answer| read_all(answer.keys))
+    }
+
+    async fn remove_signing_keys(
+        &self,
+        ids: &[KeyId],
+        actor: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        let ids = ids.iter().map(|id| id.0.clone()).collect();
+        let message = wire::RemoveSigningKeysRequest { ids, actor: Some(actor.to_message()) };
+        let answer = self.service.clone().remove_signing_keys(unary(message, self.deadline)).await;
+
+        concluded("removing signing keys", answer, |answer| read_all(answer.keys))
     }
 }

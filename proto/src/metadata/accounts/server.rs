@@ -8,8 +8,9 @@ use tonic::{Request, Response};
 
 use super::{AccessQuestion, Accounts};
 use crate::{
+    auth::KeyId,
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
-    convert::{Wire as _, read, uploads::actor_of, written_all},
+    convert::{Wire as _, read, timestamp, uploads::actor_of, written_all},
     status::status_of,
     wire::{
         self,
@@ -63,5 +64,38 @@ impl AccountService for Server {
     async fn signing_keys(&self, _: Request<wire::SigningKeysRequest>) -> Answer<wire::SigningKeysResponse> {
         let keys = self.0.signing_keys().await.map_err(status_of)?;
         Ok(Response::new(wire::SigningKeysResponse { keys: written_all(&keys) }))
+    }
+
+    async fn succeed_signing_key(
+        &self,
+        request: Request<wire::SucceedSigningKeyRequest>,
+    ) -> Answer<wire::SucceedSigningKeyResponse> {
+        let wire::SucceedSigningKeyRequest { of, key, actor } = request.into_inner();
+        let (key, actor) = (read("key", key)?, read("actor", actor)?);
+
+        let keys = self.0.succeed_signing_key(&KeyId(of), &key, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::SucceedSigningKeyResponse { keys: written_all(&keys) }))
+    }
+
+    async fn retire_signing_key(
+        &self,
+        request: Request<wire::RetireSigningKeyRequest>,
+    ) -> Answer<wire::RetireSigningKeyResponse> {
+        let wire::RetireSigningKeyRequest { of, at_ms, actor } = request.into_inner();
+        let (at, actor) = (timestamp("at_ms", at_ms)?, read("actor", actor)?);
+
+        let keys = self.0.retire_signing_key(&KeyId(of), at, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::RetireSigningKeyResponse { keys: written_all(&keys) }))
+    }
+
+    async fn remove_signing_keys(
+        &self,
+        request: Request<wire::RemoveSigningKeysRequest>,
+    ) -> Answer<wire::RemoveSigningKeysResponse> {
+        let wire::RemoveSigningKeysRequest { ids, actor } = request.into_inner();
+        let (ids, actor): (Vec<KeyId>, _) = (ids.into_iter().map(KeyId).collect(), read("actor", actor)?);
+
+        let keys = self.0.remove_signing_keys(&ids, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::RemoveSigningKeysResponse { keys: written_all(&keys) }))
     }
 }

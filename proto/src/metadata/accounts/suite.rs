@@ -8,6 +8,8 @@
     reason = "this module is a test"
 )]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use oci::RepositoryName;
 use secrecy::ExposeSecret as _;
@@ -17,7 +19,7 @@ use super::{
     AccessQuestion, AccountError, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts, Role, SigningKey,
 };
 use crate::{
-    auth::{KeyId, VerificationKey},
+    auth::{KeyId, PublicKey, VerificationKey},
     metadata::{
         Actor, Standing, Visibility,
         uploads::suite::world::{World, account, now, repository},
@@ -34,6 +36,9 @@ pub async fn run(world: World) {
     reserved_names_cannot_be_had(&world).await;
     facts_tell_repositories_in_the_order_asked(&world).await;
     of_many_founders_one_key_is_kept(&world).await;
+    of_many_successors_one_is_kept(&world).await;
+    the_newest_key_is_retired_and_no_other(&world).await;
+    keys_are_removed_but_the_newest_stays(&world).await;
 }
 
 /// The question about an asker, without repositories and namespaces.
@@ -98,6 +103,7 @@ async fn facts_tell_repositories_in_the_order_asked(world: &World) {
         visibility,
         namespace: namespace.clone(),
         level: None,
+        moved: None,
     };
     let private = Some(Visibility::Private);
     assert_eq!(facts.repositories, [fact(&absent, None), fact(&there, private), fact(&absent, None)]);
@@ -119,12 +125,76 @@ async fn of_many_founders_one_key_is_kept(world: &World) {
     }
 }
 
+async fn of_many_successors_one_is_kept(world: &World) {
+    let first = world_keys(world).await.remove(0);
+    world.clock.advance(Duration::from_secs(1));
+    let from = now(world) + Duration::from_mins(2);
+    let mut makers = JoinSet::new();
+    for number in 20..36_u8 {
+        let (accounts, of) = (world.accounts.clone(), first.verification.id.clone());
+        let key = SigningKey { from, ..signing_key(world, number) };
+        makers
+            .spawn(async move { accounts.succeed_signing_key(&of, &key, &Actor::service()).await.unwrap() });
+    }
+
+    let kept = world.accounts.signing_keys().await.unwrap();
+    for answered in makers.join_all().await {
+        assert_eq!((answered.len(), &answered), (2, &kept), "of sixteen that try at once, one succeeds");
+    }
+    let next = Some(kept[1].verification.id.clone());
+    assert_eq!(kept[0], SigningKey { until: Some(from), next, ..first });
+    assert_eq!((kept[1].from, kept[1].until, &kept[1].next), (from, None, &None));
+}
+
+async fn the_newest_key_is_retired_and_no_other(world: &World) {
+    let kept = world_keys(world).await;
+    let [old, newest] = [&kept[0], &kept[1]];
+    let at = now(world);
+    let retire = async |id: &KeyId| world.accounts.retire_signing_key(id, at, &Actor::service()).await;
+
+    let unknown = KeyId("nobody's".to_owned());
+    assert_eq!(retire(&unknown).await, Err(AccountError::SigningKeyUnknown { id: unknown.clone() }));
+    assert_eq!(retire(&old.verification.id).await.unwrap(), kept, "it is followed already");
+    let retired = SigningKey { until: Some(at), ..newest.clone() };
+    assert_eq!(retire(&newest.verification.id).await.unwrap(), [old.clone(), retired.clone()]);
+
+    world.clock.advance(Duration::from_secs(1));
+    let key = SigningKey { created: now(world), ..signing_key(world, 50) };
+    let of = &newest.verification.id;
+    let kept = world.accounts.succeed_signing_key(of, &key, &Actor::service()).await.unwrap();
+    let next = Some(key.verification.id.clone());
+    assert_eq!(kept, [old.clone(), SigningKey { until: Some(key.from), next, ..retired }, key]);
+    assert_eq!(world.accounts.signing_keys().await.unwrap(), kept);
+}
+
+async fn keys_are_removed_but_the_newest_stays(world: &World) {
+    let kept = world_keys(world).await;
+    let id = |key: &SigningKey| key.verification.id.clone();
+    let remove =
+        async |ids: &[KeyId]| world.accounts.remove_signing_keys(ids, &Actor::service()).await.unwrap();
+
+    assert_eq!(remove(&[]).await, kept);
+    assert_eq!(remove(&[KeyId("nobody's".to_owned()), id(&kept[0])]).await, kept[1..]);
+    let all: Vec<KeyId> = kept.iter().map(id).collect();
+    assert_eq!(remove(&all).await, kept[2..]);
+    assert_eq!(remove(&all).await, kept[2..], "doing it again is harmless");
+}
+
 async fn world_keys(world: &World) -> Vec<SigningKey> {
     // Whoever asks after its own attempt sees the winner.
     world.accounts.found_signing_key(&signing_key(world, 200)).await.unwrap()
 }
 
 fn signing_key(world: &World, number: u8) -> SigningKey {
-    let verification = VerificationKey { id: KeyId(format!("key-{number}")), public_key: [number; 32] };
-    SigningKey { verification, sealed_private_key: Bytes::from(vec![0, number, 255]), created: now(world) }
+    let (x, y) = ([number; 32], [7; 32]);
+    let public_key =
+        if number.is_multiple_of(2) { PublicKey::P256 { x, y } } else { PublicKey::Ed25519([number; 32]) };
+    SigningKey {
+        verification: VerificationKey { id: KeyId(format!("key-{number}")), public_key },
+        sealed_private_key: Bytes::from(vec![0, number, 255]),
+        created: now(world),
+        from: now(world),
+        until: None,
+        next: None,
+    }
 }

@@ -81,6 +81,14 @@ actions! {
     RepositoryVisibility = "repository.visibility",
     /// Something else is said of the repository.
     RepositoryDescribe = "repository.describe",
+    /// A repository is called otherwise, perhaps in another namespace.
+    RepositoryMove = "repository.move",
+    /// A repository of another namespace was transferred here.
+    RepositoryReceive = "repository.receive",
+    /// A repository was deleted.
+    RepositoryDelete = "repository.delete",
+    /// A namespace may use more, or fewer, bytes.
+    QuotaPut = "quota.put",
     /// A namespace or a repository has other rules for tags.
     RulesPut = "rules.put",
     /// A namespace or a repository has no rules of its own any more.
@@ -97,6 +105,10 @@ actions! {
     BlobDelete = "blob.delete",
     /// A key was made that signs tokens.
     SigningKeyCreate = "signing_key.create",
+    /// A key that signs tokens is to be followed by another one.
+    SigningKeyRetire = "signing_key.retire",
+    /// A key does not sign or verify tokens any more.
+    SigningKeyRemove = "signing_key.remove",
 }
 
 /// What was done, also what only later releases do.

@@ -188,7 +188,7 @@ async fn secrets_are_said_by_their_ids(world: &World) {
         let revoked = last(world, "au-sec").await;
         assert_eq!(revoked.action.to_string(), format!("{noun}.revoke"));
         assert_eq!(revoked.target, made.target);
-        let hash: String = credential.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = credential.hash.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(!format!("{made:?}{revoked:?}").contains(&hash));
     }
 }

@@ -18,8 +18,8 @@ use oci::CredentialId;
 use tokio::task::JoinSet;
 
 use super::{
-    Credential, CredentialOwner, CredentialUse, Holder, Limits, MAX_CREDENTIALS, NewCredential, Permission,
-    REVOCATIONS_KEPT, Revocation, Revoked,
+    Credential, CredentialOwner, CredentialUse, Holder, LONGEST_ABSENCE, Limits, MAX_CREDENTIALS,
+    MAX_OFFLINE, NewCredential, Permission, REVOCATIONS_KEPT, Revocation, Revoked,
 };
 use crate::{
     auth::Subject,
@@ -48,6 +48,9 @@ pub async fn run(world: World) {
     revocations_are_told_in_order_and_for_a_time(&world).await;
     no_revocation_is_missed_by_who_reads_on(&world).await;
     an_upload_goes_on_while_its_robot_is_good(&world).await;
+    a_client_is_forgotten_when_it_stays_away(&world).await;
+    of_many_clients_the_one_that_was_away_longest_is_forgotten(&world).await;
+    a_client_ends_with_what_it_has_logged_in_with(&world).await;
 }
 
 fn numbered(number: u32) -> CredentialId {
@@ -96,6 +99,10 @@ fn session(name: &str) -> Holder {
 
 fn robot(name: &str) -> Holder {
     Holder::Robot(name.parse().unwrap())
+}
+
+fn client(name: &str, through: Option<&NewCredential>) -> Holder {
+    Holder::Offline { user: name.parse().unwrap(), through: through.map(|token| token.id.clone()) }
 }
 
 async fn a_credential_is_kept_as_it_was_made(world: &World) {
@@ -323,4 +330,87 @@ async fn an_upload_goes_on_while_its_robot_is_good(world: &World) {
     world.clock.advance(HOUR);
     let session = world.uploads.session(&started.address).await.unwrap();
     assert_eq!(session.standing, Standing::Disabled, "it has expired");
+}
+
+async fn use_now(world: &World, credential: &NewCredential) {
+    let (id, owner) = (credential.id.clone(), credential.holder.owner());
+    world.credentials.used(&[CredentialUse { id, owner, at: now(world) }]).await.unwrap();
+}
+
+async fn a_client_is_forgotten_when_it_stays_away(world: &World) {
+    world.user("cr-away", Role::User).await;
+    let docker = new(client("cr-away", None));
+    put(world, &docker).await.unwrap();
+    let facts = world.accounts.access_facts(&about(FactsOf::Credential(docker.hash))).await.unwrap();
+    assert_eq!(facts.account.unwrap().name.as_str(), "cr-away");
+    assert_eq!(listed(world, &docker.holder.owner()).await, std::slice::from_ref(&docker.id));
+
+    for _ in 0..2 {
+        world.clock.advance(LONGEST_ABSENCE.saturating_sub(HOUR));
+        assert!(found(world, &docker).await.unwrap().is_good(now(world)));
+        use_now(world, &docker).await;
+    }
+    world.clock.advance(LONGEST_ABSENCE);
+    assert!(!found(world, &docker).await.unwrap().is_good(now(world)));
+
+    let bounded = NewCredential { expires: Some(now(world) + HOUR), ..new(client("cr-away", None)) };
+    put(world, &bounded).await.unwrap();
+    assert_eq!(found(world, &docker).await, None, "what nobody came back with goes when another one comes");
+    use_now(world, &bounded).await;
+    world.clock.advance(HOUR);
+    assert!(!found(world, &bounded).await.unwrap().is_good(now(world)), "coming back does not move its end");
+}
+
+async fn of_many_clients_the_one_that_was_away_longest_is_forgotten(world: &World) {
+    world.user("cr-many-clients", Role::User).await;
+    let token = new(user("cr-many-clients"));
+    put(world, &token).await.unwrap();
+    let clients: Vec<_> = (0..MAX_OFFLINE).map(|_| new(client("cr-many-clients", None))).collect();
+    for client in &clients {
+        put(world, client).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+    }
+    world.clock.advance(Duration::from_mins(1));
+    use_now(world, &clients[0]).await;
+
+    put(world, &new(client("cr-many-clients", None))).await.unwrap();
+
+    assert!(found(world, &clients[0]).await.is_some());
+    assert_eq!(found(world, &clients[1]).await, None);
+    assert!(found(world, &clients[2]).await.is_some());
+    assert!(found(world, &token).await.is_some());
+    for _ in 1..MAX_CREDENTIALS {
+        put(world, &new(user("cr-many-clients"))).await.unwrap();
+    }
+    assert_eq!(listed(world, &token.holder.owner()).await.len(), MAX_CREDENTIALS + MAX_OFFLINE);
+}
+
+async fn a_client_ends_with_what_it_has_logged_in_with(world: &World) {
+    world.user("cr-through", Role::User).await;
+    let (token, other) = (new(user("cr-through")), new(user("cr-through")));
+    put(world, &token).await.unwrap();
+    put(world, &other).await.unwrap();
+    let (docker, podman) = (new(client("cr-through", Some(&token))), new(client("cr-through", Some(&token))));
+    let elsewhere = new(client("cr-through", Some(&other)));
+    for client in [&docker, &podman, &elsewhere] {
+        put(world, client).await.unwrap();
+    }
+
+    let before = told(world, None).await;
+    revoke(world, &token.holder.owner(), &token.id).await.unwrap();
+
+    for gone in [&token, &docker, &podman] {
+        assert_eq!(found(world, gone).await, None);
+    }
+    assert!(found(world, &elsewhere).await.is_some());
+    let mut told: Vec<_> = told(world, before.last()).await.into_iter().map(|told| told.what).collect();
+    told.sort_by_key(|what| format!("{what:?}"));
+    let mut expected = [&token, &docker, &podman].map(|gone| Revoked::Credential(gone.id.clone()));
+    expected.sort_by_key(|what| format!("{what:?}"));
+    assert_eq!(told, expected);
+
+    let late = new(client("cr-through", Some(&token)));
+    let unknown = AccountError::CredentialUnknown { id: token.id.clone() };
+    assert_eq!(put(world, &late).await, Err(unknown), "no client comes after it");
+    assert_eq!(listed(world, &other.holder.owner()).await.len(), 2);
 }

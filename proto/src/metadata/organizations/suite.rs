@@ -464,6 +464,7 @@ async fn facts_come_in_the_order_asked(world: &World) {
         visibility,
         namespace: namespace.clone(),
         level,
+        moved: None,
     };
 
     let repositories =

@@ -7,7 +7,7 @@ use oci::{Digest, Generation, RepositoryName};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
-    Audited, Discarded, Found, Office, Reaped, Reclaim, ReclaimError, Retained, StaleUpload, Survey,
+    Audited, Discarded, Found, Office, Purged, Reaped, Reclaim, ReclaimError, Retained, StaleUpload, Survey,
     Unlinked, Why,
 };
 use crate::{
@@ -58,6 +58,12 @@ impl Reclaim for ReclaimClient {
         let answer = self.service.clone().retain(unary(message, self.deadline)).await;
 
         concluded("retaining tags", answer, Retained::from_message)
+    }
+
+    async fn purge(&self) -> Result<Purged, ReclaimError> {
+        let answer = self.service.clone().purge(unary(wire::PurgeRequest {}, self.deadline)).await;
+
+        concluded("purging", answer, Purged::from_message)
     }
 
     async fn reap(&self) -> Result<Reaped, ReclaimError> {

@@ -63,6 +63,11 @@ impl ReclaimService for Server {
         Ok(Response::new(retained.to_message()))
     }
 
+    async fn purge(&self, _: Request<wire::PurgeRequest>) -> Answer<wire::PurgeResponse> {
+        let purged = self.0.purge().await.map_err(status_of)?;
+        Ok(Response::new(purged.to_message()))
+    }
+
     async fn reap(&self, _: Request<wire::ReapRequest>) -> Answer<wire::ReapResponse> {
         let reaped = self.0.reap().await.map_err(status_of)?;
         Ok(Response::new(reaped.to_message()))

@@ -81,11 +81,21 @@ impl Repositories for RepositoriesClient {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Manifest, RepositoryError> {
-        let message =
-            wire::ManifestRequest { repository: repository.to_string(), reference: reference.to_string() };
+        let message = manifest_request(repository, reference);
         let answer = self.service.clone().manifest(unary(message, self.deadline)).await;
 
         concluded("reading a manifest", answer, Manifest::from_message)
+    }
+
+    async fn pull(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        let message = wire::ManifestRequest { pulled: true, ..manifest_request(repository, reference) };
+        let answer = self.service.clone().manifest(unary(message, self.deadline)).await;
+
+        concluded("pulling a manifest", answer, Manifest::from_message)
     }
 
     async fn put_manifest(&self, manifest: &NewManifest, actor: &Actor) -> Result<(), RepositoryError> {
@@ -151,4 +161,9 @@ impl Repositories for RepositoriesClient {
 
         concluded("listing repositories", answer, Page::<RepositoryEntry>::from_message)
     }
+}
+
+fn manifest_request(repository: &RepositoryName, reference: &Reference) -> wire::ManifestRequest {
+    let (repository, reference) = (repository.to_string(), reference.to_string());
+    wire::ManifestRequest { repository, reference, pulled: false }
 }

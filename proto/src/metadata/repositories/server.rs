@@ -66,12 +66,16 @@ impl RepositoryService for Server {
     }
 
     async fn manifest(&self, request: Request<wire::ManifestRequest>) -> Answer<wire::ManifestResponse> {
-        let wire::ManifestRequest { repository, reference } = request.into_inner();
+        let wire::ManifestRequest { repository, reference, pulled } = request.into_inner();
         let repository = parsed("repository", &repository)?;
         let reference = parsed("reference", &reference)?;
 
-        let manifest = self.0.manifest(&repository, &reference).await.map_err(status_of)?;
-        Ok(Response::new(manifest.to_message()))
+        let manifest = if pulled {
+            self.0.pull(&repository, &reference).await
+        } else {
+            self.0.manifest(&repository, &reference).await
+        };
+        Ok(Response::new(manifest.map_err(status_of)?.to_message()))
     }
 
     async fn put_manifest(

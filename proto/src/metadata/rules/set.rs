@@ -37,8 +37,8 @@ pub struct Immutable {
     pub except: Vec<TagPattern>,
 }
 
-/// Tags that go by themselves: those that are neither among the last so many that were pushed nor were pushed within
-/// a time. Each rule is a demand of its own: what one lets go goes, even if another would keep it.
+/// Tags that go by themselves: those that are neither among the last so many that were pushed, nor were pushed or pulled
+/// within a time. Each rule is a demand of its own: what one lets go goes, even if another would keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retain {
@@ -53,6 +53,10 @@ pub struct Retain {
     /// Those stay that were pushed in this time.
     #[serde(default, with = "humane_option", skip_serializing_if = "Option::is_none")]
     pub within: Option<Duration>,
+    /// Those stay whose manifest was pulled in this time. What was never pulled counts as pulled when it was pushed, or
+    /// when the hub began to count pulls.
+    #[serde(default, with = "humane_option", skip_serializing_if = "Option::is_none")]
+    pub pulled_within: Option<Duration>,
 }
 
 /// Manifests that go by themselves: those that have had no tag for a time, and are part of nothing that stays.
@@ -83,7 +87,9 @@ pub enum RuleSetError {
         found: usize,
     },
     /// One would let everything go.
-    #[error("the rule for {tags} keeps nothing: say `keep_last`, `within` or both, more than zero")]
+    #[error(
+        "the rule for {tags} keeps nothing: say `keep_last`, `within`, `pulled_within` or several, more than zero"
+    )]
     KeepsNothing {
         /// The pattern of that rule.
         tags: TagPattern,
@@ -125,7 +131,8 @@ impl Selection for Retain {
 impl Retain {
     /// Whether every tag would go as soon as it is pushed: nobody means that.
     fn keeps_nothing(&self) -> bool {
-        self.keep_last.unwrap_or_default() == 0 && self.within.unwrap_or_default().is_zero()
+        let no_time = [self.within, self.pulled_within].iter().all(|time| time.unwrap_or_default().is_zero());
+        self.keep_last.unwrap_or_default() == 0 && no_time
     }
 }
 
@@ -214,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_set_is_written_as_it_is_read() {
-        let text = r#"{"immutable":[{"tags":"v*","except":["v*-rc*"]}],"retain":[{"tags":"ci-*","keep_last":10,"within":"720h"}],"untagged":{"within":"30d"}}"#;
+        let text = r#"{"immutable":[{"tags":"v*","except":["v*-rc*"]}],"retain":[{"tags":"ci-*","keep_last":10,"within":"720h","pulled_within":"30d"}],"untagged":{"within":"30d"}}"#;
         let rules = read(text).unwrap();
         assert_eq!(read(&serde_json::to_string(&rules).unwrap()).unwrap(), rules);
     }
@@ -227,7 +234,7 @@ mod tests {
             r#"{"immutable":[{"tags":"v[0-9]"}]}"#,
             r#"{"retain":[{"tags":"*"}]}"#,
             r#"{"retain":[{"tags":"*","keep_last":0}]}"#,
-            r#"{"retain":[{"tags":"*","keep_last":0,"within":"0s"}]}"#,
+            r#"{"retain":[{"tags":"*","keep_last":0,"within":"0s","pulled_within":"0s"}]}"#,
             r#"{"untagged":{"within":"1h","tags":"*"}}"#,
             r#"{"untagged":[{"within":"1h"}]}"#,
         ] {

@@ -38,6 +38,7 @@ pub async fn run(world: World) {
     the_own_rules_hold_instead_of_those_of_the_namespace(&world).await;
     no_push_passes_a_rule_that_was_made_before_it_ended(&world).await;
     tags_go_as_rules_say_and_can_be_brought_back(&world).await;
+    what_is_pulled_of_late_stays(&world).await;
     what_is_tagged_otherwise_or_part_of_an_index_stays(&world).await;
     the_walk_over_many_tags_goes_on_where_it_stopped(&world).await;
     a_manifest_without_a_tag_goes_when_its_time_has_come(&world).await;
@@ -101,7 +102,7 @@ async fn rules_are_kept_where_they_were_made(world: &World) {
 
     let some = rules(json!({
         "immutable": [{ "tags": "v*", "except": ["*-rc*"] }, { "tags": "stable" }],
-        "retain": [{ "tags": "ci-*", "keep_last": 3, "within": "48h" }],
+        "retain": [{ "tags": "ci-*", "keep_last": 3, "within": "48h", "pulled_within": "30d" }],
     }));
     for _ in 0..2 {
         world.rules.put_rules(&of, Some(&some), &Actor::service()).await.unwrap();
@@ -267,6 +268,24 @@ async fn tags_go_as_rules_say_and_can_be_brought_back(world: &World) {
     let back = Restore { repository: name.clone(), what: Reference::Digest(digest("ru-ci 1")), to: None };
     world.repositories.restore(&back, &actor).await.unwrap();
     assert_eq!(all_tags(world, &name).await, ["ci-1", "ci-4"]);
+}
+
+async fn what_is_pulled_of_late_stays(world: &World) {
+    let two = two(world, "ru-pulled").await;
+    two.push(world, &NewManifest { tags: vec![tag("v2")], ..two.new.clone() }).await.unwrap();
+    make(world, "ru-pulled", json!({ "retain": [{ "tags": "*", "pulled_within": "30d" }] })).await;
+    world.clock.advance(DAY * 29);
+    assert_eq!(retain(world).await.0, 0);
+    world.repositories.pull(&two.name, &Reference::Tag(tag("v2"))).await.unwrap();
+    world.clock.advance(DAY * 2);
+
+    let preview = world.rules.preview_rules(&two.name, None).await.unwrap();
+    assert_eq!((preview.tags, preview.manifests), (vec![tag("v1")], 1));
+    assert_eq!(retain(world).await.0, 1);
+    assert_eq!(two.named(world, "v2").await, two.new.digest);
+    world.clock.advance(DAY * 29);
+    assert_eq!(retain(world).await.0, 1);
+    world.rules.put_rules(&"ru-pulled".parse().unwrap(), None, &Actor::service()).await.unwrap();
 }
 
 async fn what_is_tagged_otherwise_or_part_of_an_index_stays(world: &World) {

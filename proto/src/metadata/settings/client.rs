@@ -73,4 +73,25 @@ impl RepositorySettings for RepositorySettingsClient {
 
         concluded("changing a repository", answer, |_| Ok(()))
     }
+
+    async fn move_repository(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        let (from, to, actor) = (from.to_string(), to.to_string(), Some(actor.to_message()));
+        let message = wire::MoveRepositoryRequest { from, to, actor };
+        let answer = self.service.clone().move_repository(unary(message, self.deadline)).await;
+
+        concluded("moving a repository", answer, |_| Ok(()))
+    }
+
+    async fn delete_repository(&self, name: &RepositoryName, actor: &Actor) -> Result<(), RepositoryError> {
+        let message =
+            wire::DeleteRepositoryRequest { name: name.to_string(), actor: Some(actor.to_message()) };
+        let answer = self.service.clone().delete_repository(unary(message, self.deadline)).await;
+
+        concluded("deleting a repository", answer, |_| Ok(()))
+    }
 }

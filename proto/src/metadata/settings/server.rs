@@ -64,4 +64,26 @@ impl RepositorySettingsService for Server {
         self.0.change_repository(&name, &change, &actor).await.map_err(status_of)?;
         Ok(Response::new(wire::ChangeRepositoryResponse {}))
     }
+
+    async fn move_repository(
+        &self,
+        request: Request<wire::MoveRepositoryRequest>,
+    ) -> Answer<wire::MoveRepositoryResponse> {
+        let wire::MoveRepositoryRequest { from, to, actor } = request.into_inner();
+        let (from, to, actor) = (parsed("from", &from)?, parsed("to", &to)?, read("actor", actor)?);
+
+        self.0.move_repository(&from, &to, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::MoveRepositoryResponse {}))
+    }
+
+    async fn delete_repository(
+        &self,
+        request: Request<wire::DeleteRepositoryRequest>,
+    ) -> Answer<wire::DeleteRepositoryResponse> {
+        let wire::DeleteRepositoryRequest { name, actor } = request.into_inner();
+        let (name, actor) = (parsed("name", &name)?, read("actor", actor)?);
+
+        self.0.delete_repository(&name, &actor).await.map_err(status_of)?;
+        Ok(Response::new(wire::DeleteRepositoryResponse {}))
+    }
 }

@@ -10,7 +10,8 @@
 
 use std::time::Duration;
 
-use oci::RepositoryName;
+use bytes::Bytes;
+use oci::{ManifestKind, Need, Needed, Reference, RepositoryName};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -19,12 +20,15 @@ use crate::metadata::{
     Actor, More, PageRequest, RepositoryError, Visibility,
     accounts::{AccessQuestion, FactsOf, Role, suite::about},
     reclaim::suite::{image, put},
-    repositories::{Viewer, WantedRepositories},
+    repositories::{NewManifest, Viewer, WantedRepositories},
     rules::{RuleSet, RulesOf},
-    uploads::suite::world::{World, now, repository},
+    uploads::suite::world::{World, digest, now, repository},
 };
 
-/// All cases.
+mod deletions;
+mod moves;
+
+/// All cases. Old names lead somewhere for 90 days, and deleted manifests are kept for a week.
 ///
 /// # Panics
 /// If the implementation does not do what the contract says.
@@ -35,7 +39,10 @@ pub async fn run(world: World) {
     a_created_repository_takes_a_push(&world).await;
     what_hangs_off_a_repository_stays_when_who_may_see_it_changes(&world).await;
     pushes_go_on_while_who_may_see_it_changes(&world).await;
+    what_is_pulled_is_counted_and_what_is_looked_at_is_not(&world).await;
     what_is_not_there_cannot_be_changed(&world).await;
+    deletions::run(&world).await;
+    moves::run(&world).await;
 }
 
 async fn create(world: &World, name: &str, visibility: Visibility) -> Result<(), RepositoryError> {
@@ -78,6 +85,8 @@ async fn a_repository_is_what_was_created_and_then_changed(world: &World) {
         created,
         updated: created,
         size_bytes: 0,
+        pulls: 0,
+        last_pulled: None,
     };
     assert_eq!(details(world, "se-ann/app").await, expected);
     let exists = RepositoryError::RepositoryExists { repository: expected.name.clone() };
@@ -174,6 +183,39 @@ async fn pushes_go_on_while_who_may_see_it_changes(world: &World) {
     let all = PageRequest { after: None, limit: 100 };
     assert_eq!(world.repositories.tags(&name, &all).await.unwrap().entries.len(), 12);
     assert_eq!(visibility(world, &name).await, Some(Visibility::Public));
+}
+
+async fn what_is_pulled_is_counted_and_what_is_looked_at_is_not(world: &World) {
+    let actor = world.user("se-pull", Role::User).await;
+    let name = repository("se-pull/app");
+    let blob = world.push_blob(&name, "se-pull", &actor).await;
+    let image = image(&name, "se-pull image", &blob, &["v1"]);
+    put(world, &image, &actor).await;
+    let child = Need { what: Needed::Manifest, digest: image.digest.clone(), size: 1 };
+    let (media_type, digest) = (ManifestKind::OciIndex.media_type(), digest("se-pull index"));
+    let (body, needs, tags) =
+        (Bytes::from_static(b"se-pull index"), vec![child], vec!["all".parse().unwrap()]);
+    put(world, &NewManifest { digest, media_type, body, needs, tags, ..image.clone() }, &actor).await;
+    let (tag, index) = ("v1".parse().unwrap(), "all".parse().unwrap());
+    let pulled = async || {
+        let details = world.settings.repository(&name).await.unwrap();
+        (details.pulls, details.last_pulled)
+    };
+
+    world.repositories.manifest(&name, &tag).await.unwrap();
+    world.repositories.pull(&name, &"v2".parse().unwrap()).await.unwrap_err();
+    assert_eq!(pulled().await, (0, None));
+    world.clock.advance(Duration::from_secs(1));
+    let first = now(world);
+    for reference in [&tag, &Reference::Digest(image.digest.clone())] {
+        assert_eq!(world.repositories.pull(&name, reference).await.unwrap().digest, image.digest);
+    }
+    assert_eq!(pulled().await, (2, Some(first)));
+
+    // Whoever pulls an index pulls what it is about, and that counts.
+    world.clock.advance(Duration::from_secs(1));
+    world.repositories.pull(&name, &index).await.unwrap();
+    assert_eq!(pulled().await, (2, Some(now(world))));
 }
 
 async fn what_is_not_there_cannot_be_changed(world: &World) {

@@ -131,15 +131,17 @@ async fn nobody_cannot_be_changed(world: &World) {
 
 async fn a_new_password_ends_tokens_and_sessions(world: &World) {
     let actor = world.user("us-pass", Role::User).await;
-    for holder in [Holder::Session(name("us-pass")), Holder::User(name("us-pass"))] {
-        world.credentials.put_credential(&new(holder), &actor).await.unwrap();
+    let token = new(Holder::User(name("us-pass")));
+    let client = |through| Holder::Offline { user: name("us-pass"), through };
+    let through_it = new(client(Some(token.id.clone())));
+    for credential in [&token, &new(Holder::Session(name("us-pass"))), &new(client(None)), &through_it] {
+        world.credentials.put_credential(credential, &actor).await.unwrap();
     }
 
     change(world, "us-pass", password("$new$")).await.unwrap();
 
-    let left = credentials(world, "us-pass").await;
-    assert_eq!(left.len(), 1, "access tokens stay");
-    assert_eq!(left[0].holder, Holder::User(name("us-pass")));
+    let left: Vec<_> = credentials(world, "us-pass").await.into_iter().map(|kept| kept.id).collect();
+    assert_eq!(left, [token.id, through_it.id], "access tokens stay, and who has logged in with one");
     assert_eq!(told(world, "us-pass").await, 1);
 }
 

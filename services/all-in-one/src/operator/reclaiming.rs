@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use clap::Args;
-use proto::metadata::{More, Reclaim as _, reclaim::Reclaimable};
+use proto::metadata::{More, Reclaim as _, quotas::Size, reclaim::Reclaimable};
 
-use super::{Operator, OperatorError, Which, sizes::Size};
+use super::{Operator, OperatorError, Which};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -80,8 +80,24 @@ async fn retain(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(),
     Ok(())
 }
 
+async fn purge(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
+    let mut repositories = 0;
+    loop {
+        let purged = operator.reclaim.purge().await?;
+        repositories += purged.repositories;
+        if purged.more == More::No {
+            break;
+        }
+    }
+    if repositories > 0 {
+        writeln!(out, "{repositories} deleted repositories have left nothing")?;
+    }
+    Ok(())
+}
+
 async fn reclaim(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), OperatorError> {
     retain(operator, out).await?;
+    purge(operator, out).await?;
     let (mut after, mut again) = (None, More::No);
     let (mut links, mut link_bytes, mut manifests) = (0, 0, 0);
     loop {

@@ -11,10 +11,11 @@ use clap::{Args, Subcommand};
 use oci::RepositoryName;
 use proto::metadata::{
     Actor, More, Rules as _,
+    quotas::Size,
     rules::{self, RuleSet, RulesOf},
 };
 
-use super::{Operator, OperatorError, Which, sizes::Size};
+use super::{Operator, OperatorError, Which};
 
 /// The arguments.
 #[derive(Debug, Args)]

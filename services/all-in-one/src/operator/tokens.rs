@@ -22,7 +22,7 @@ use super::{Operator, OperatorError, Which};
 pub enum Command {
     /// Makes an access token of a user, or a robot such as `team+ci`, and prints its secret, once
     Create(Create),
-    /// Lists the access tokens and sessions of a user, or the robots of the namespace of a robot
+    /// Lists the access tokens, sessions and logged-in clients of a user, or the robots of the namespace of a robot
     List(Of),
     /// Revokes one
     Revoke(Revoke),
@@ -176,14 +176,15 @@ impl Create {
 }
 
 fn listed(out: &mut (dyn Write + Send), credential: &Credential) -> Result<(), OperatorError> {
-    let Credential { id, holder, label, expires, used, .. } = credential;
+    let Credential { id, holder, label, used, .. } = credential;
     let kind = match holder {
         Holder::User(_) => "token",
         Holder::Session(_) => "session",
         Holder::Robot(_) => "robot",
+        Holder::Offline { .. } => "client",
     };
     let day = |at: &Option<Timestamp>| at.map_or("-".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
-    let (subject, expires, used) = (holder.subject(), day(expires), day(used));
+    let (subject, expires, used) = (holder.subject(), day(&credential.ends()), day(used));
     Ok(writeln!(out, "{id} {kind:<7} {subject:<24} expires {expires:<10} used {used:<10} {label}")?)
 }
 

@@ -6,10 +6,11 @@ use clap::Args;
 use oci::{Digest, RepositoryName};
 use proto::metadata::{
     Reclaim as _,
+    quotas::Size,
     reclaim::{self, Keeper, Kept},
 };
 
-use super::{Operator, OperatorError, Which, sizes::Size};
+use super::{Operator, OperatorError, Which};
 
 /// The arguments.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use oci::{AccountName, Namespace, RepositoryName};
 use proto::{
     auth::{IdentityError, identities::Deed},
     metadata::{
-        accounts::{NamespaceFacts, NamespaceKind},
+        accounts::{NamespaceFacts, NamespaceKind, RepositoryFacts},
         credentials::Permission,
     },
 };
@@ -144,11 +144,17 @@ fn on_repository(
         Verdict::Yes
     } else if permitted.is_empty() {
         Verdict::Unseen { what: format!("repository {name}") }
-    } else if matches!(principal, Principal::User { .. }) && held(principal, &facts).contains(&permission) {
+    } else if matches!(principal, Principal::User { .. }) && has(principal, &facts, permission) {
         Verdict::NotSo
     } else {
         Verdict::Not
     }
+}
+
+/// Whether it has the right by itself, on what is called so or was.
+fn has(principal: &Principal, facts: &RepositoryFacts, permission: Permission) -> bool {
+    let moved = facts.moved.as_deref();
+    std::iter::once(facts).chain(moved).any(|facts| held(principal, facts).contains(&permission))
 }
 
 /// A deed in words, after "may not" or "sign in to".

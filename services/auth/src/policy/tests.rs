@@ -59,7 +59,7 @@ fn set(letters: &str) -> BTreeSet<Permission> {
 fn facts(visibility: Option<Visibility>, role: Option<MemberRole>, level: Option<Level>) -> RepositoryFacts {
     let kind = Some(NamespaceKind::Organization);
     let namespace = NamespaceFacts { name: "team".parse().unwrap(), kind, role };
-    RepositoryFacts { name: "team/app".parse().unwrap(), visibility, namespace, level }
+    RepositoryFacts { name: "team/app".parse().unwrap(), visibility, namespace, level, moved: None }
 }
 
 struct Subject {
@@ -324,6 +324,68 @@ fn a_name_that_begins_like_the_users_is_not_the_users() {
         NamespaceFacts { name: "team".parse().unwrap(), kind: Some(NamespaceKind::User), role: None };
     assert_eq!(permissions(&user("tea", Role::User), &facts), set(""));
     assert_eq!(permissions(&user("teams", Role::User), &facts), set(""));
+}
+
+/// `ann/app`, which is not there any more, and `team/app`, which was called so.
+fn moved(visibility: Visibility, role: Option<MemberRole>, level: Option<Level>) -> RepositoryFacts {
+    let kind = Some(NamespaceKind::User);
+    RepositoryFacts {
+        name: "ann/app".parse().unwrap(),
+        visibility: None,
+        namespace: NamespaceFacts { name: "ann".parse().unwrap(), kind, role: None },
+        level: None,
+        moved: Some(Box::new(facts(Some(visibility), role, level))),
+    }
+}
+
+#[test]
+fn by_an_old_name_one_may_what_one_may_by_the_new_one_and_is_given_both() {
+    const PUBLIC: Visibility = Visibility::Public;
+    const PRIVATE: Visibility = Visibility::Private;
+    let (bob, root) = (user("bob", Role::User), user("root", Role::Administrator));
+    let (owner, member) = (Some(MemberRole::Owner), Some(MemberRole::Member));
+    let (read, write) = (Some(Level::Read), Some(Level::Write));
+    let asked = [Scope::parse("repository:ann/app:pull,push").unwrap()];
+    let scopes = |actions: &str, follows: bool| {
+        let given = (!actions.is_empty()).then(|| format!("repository:ann/app:{actions}"));
+        given.into_iter().chain(follows.then(|| "repository:team/app:pull".to_owned())).collect::<Vec<_>>()
+    };
+
+    for (principal, facts, expected) in [
+        (Principal::Anonymous, moved(PUBLIC, None, None), scopes("pull", true)),
+        (Principal::Anonymous, moved(PRIVATE, None, None), scopes("", false)),
+        (bob.clone(), moved(PRIVATE, None, None), scopes("", false)),
+        (bob.clone(), moved(PRIVATE, member, None), scopes("", false)),
+        (bob.clone(), moved(PRIVATE, member, read), scopes("pull", true)),
+        (bob.clone(), moved(PRIVATE, None, write), scopes("pull,push", true)),
+        (bob.clone(), moved(PRIVATE, owner, None), scopes("pull,push", true)),
+        (root, moved(PRIVATE, None, None), scopes("pull,push", true)),
+        // Whoever has the old namespace may ask for the name, and is not led anywhere.
+        (user("ann", Role::User), moved(PRIVATE, None, None), scopes("pull,push", false)),
+        (user("ann", Role::User), moved(PUBLIC, None, None), scopes("pull,push", true)),
+        (robot("ann+ci"), moved(PRIVATE, None, None), scopes("pull,push", false)),
+        (robot("team+ci"), moved(PRIVATE, None, None), scopes("pull,push", true)),
+        // What a credential is limited to is what things are called now.
+        (limited(&bob, &limits(&["ann/*"], "lp")), moved(PRIVATE, owner, None), scopes("", false)),
+        (limited(&bob, &limits(&["team/*"], "l")), moved(PRIVATE, owner, None), scopes("pull", true)),
+    ] {
+        let known = Known { repositories: std::slice::from_ref(&facts), namespaces: &[] };
+        let given = granted(&principal, &asked, known);
+        assert_eq!(
+            given.iter().map(Scope::to_string).collect::<Vec<_>>(),
+            expected,
+            "{principal:?}: {facts:?}"
+        );
+        let reading = Deed::ReadRepository("ann/app".parse().unwrap());
+        let told = authorized(&principal, &reading, known, Founders::Users);
+        assert_eq!(told.is_ok(), !expected.is_empty(), "{principal:?}: {facts:?}");
+        // Who may not is told nothing else than where there was never anything.
+        let nothing = RepositoryFacts { moved: None, ..facts.clone() };
+        let known = Known { repositories: std::slice::from_ref(&nothing), namespaces: &[] };
+        if expected.is_empty() {
+            assert_eq!(told, authorized(&principal, &reading, known, Founders::Users));
+        }
+    }
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {

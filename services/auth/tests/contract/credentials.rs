@@ -7,7 +7,7 @@ use oci::{AccountName, Scope};
 use proto::{
     auth::{
         Auth as _, AuthError, Claims, Credentials as Given, Identities as _, IdentityError, IssuedToken,
-        Subject, TokenRequest,
+        Offline, Subject, TokenRequest,
         identities::{Asker, Deed, IssuedCredential, NewAccount, WantedCredential},
     },
     metadata::{
@@ -63,7 +63,8 @@ impl World {
     async fn token(&self, username: &str, password: &str, scope: &str) -> Result<IssuedToken, AuthError> {
         let Asker { credentials, address, .. } = asker(username, password);
         let (service, scopes) = ("bucket".to_owned(), Scope::parse_list(scope));
-        self.service.token(TokenRequest { credentials, service, scopes, address }).await
+        let offline = Offline::Not;
+        self.service.token(TokenRequest { credentials, service, scopes, address, offline }).await
     }
 
     /// What a token allows that is given for the secret.

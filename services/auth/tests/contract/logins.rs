@@ -6,7 +6,7 @@ use auth::Service;
 use oci::AccountName;
 use proto::{
     auth::{
-        Auth as _, AuthError, Credentials, Identities as _, IdentityError, TokenRequest,
+        Auth as _, AuthError, Credentials, Identities as _, IdentityError, Offline, TokenRequest,
         identities::{Asker, Deed, NewAccount, PasswordChange},
     },
     metadata::{Standing, Via, accounts::Role},
@@ -48,7 +48,8 @@ fn asker(username: &str, password: &str, from: &str) -> Asker {
 impl World {
     async fn log_in(&self, username: &str, password: &str, from: &str) -> Result<(), AuthError> {
         let Asker { credentials, address, .. } = asker(username, password, from);
-        let request = TokenRequest { credentials, service: "bucket".to_owned(), scopes: Vec::new(), address };
+        let (service, offline) = ("bucket".to_owned(), Offline::Not);
+        let request = TokenRequest { credentials, service, scopes: Vec::new(), address, offline };
         self.service.token(request).await.map(drop)
     }
 }

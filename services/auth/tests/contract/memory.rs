@@ -10,9 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use auth::Contracts;
+use jiff::Timestamp;
 use oci::{AccountName, CredentialId, EventId, Namespace, RepositoryName};
 use proto::{
-    auth::Subject,
+    auth::{KeyId, Subject},
     metadata::{
         AccountError, Accounts, Actor, Credentials, More, Page, PageRequest, Users, Visibility,
         accounts::{
@@ -36,6 +37,7 @@ pub(crate) struct MemoryMetadata {
     pub(crate) clock: Arc<ManualClock>,
     state: Mutex<State>,
     questions: AtomicUsize,
+    pub(crate) reads_of_keys: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -48,7 +50,7 @@ pub(crate) struct State {
     pub(crate) revocations: Vec<Revocation>,
     pub(crate) uses: Vec<CredentialUse>,
     pub(crate) actors: Vec<Actor>,
-    keys: Vec<SigningKey>,
+    pub(crate) keys: Vec<SigningKey>,
 }
 
 impl MemoryMetadata {
@@ -85,7 +87,7 @@ impl State {
         };
         let level = user.and_then(|user| self.levels.get(&(name.to_string(), user.clone())).copied());
         let namespace = self.namespace(&name.namespace(), user);
-        RepositoryFacts { name: name.clone(), visibility, namespace, level }
+        RepositoryFacts { name: name.clone(), visibility, namespace, level, moved: None }
     }
 
     fn revoke(&mut self, clock: &ManualClock, what: Revoked) {
@@ -119,9 +121,11 @@ impl Accounts for MemoryMetadata {
             FactsOf::Anonymous | FactsOf::User(_) => None,
         };
         let name = match (&question.asker, credential.as_ref().map(|credential| &credential.holder)) {
-            (FactsOf::User(name), _) | (_, Some(Holder::User(name) | Holder::Session(name))) => {
-                Some(name.clone())
-            }
+            (FactsOf::User(name), _) => Some(name.clone()),
+            (_, Some(holder)) => match holder.owner() {
+                CredentialOwner::User(name) => Some(name),
+                CredentialOwner::Robots(_) => None,
+            },
             _ => None,
         };
         let robots_user = match credential.as_ref().map(|credential| &credential.holder) {
@@ -149,7 +153,45 @@ impl Accounts for MemoryMetadata {
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, AccountError> {
+        self.reads_of_keys.fetch_add(1, Ordering::Relaxed);
         Ok(self.state().keys.clone())
+    }
+
+    async fn succeed_signing_key(
+        &self,
+        of: &KeyId,
+        key: &SigningKey,
+        _: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        let mut state = self.state();
+        if let Some(newest) = state.keys.last_mut().filter(|newest| newest.verification.id == *of) {
+            (newest.until, newest.next) = (Some(key.from), Some(key.verification.id.clone()));
+            state.keys.push(key.clone());
+        }
+        Ok(state.keys.clone())
+    }
+
+    async fn retire_signing_key(
+        &self,
+        of: &KeyId,
+        at: Timestamp,
+        _: &Actor,
+    ) -> Result<Vec<SigningKey>, AccountError> {
+        let mut state = self.state();
+        if let Some(newest) = state.keys.last_mut().filter(|newest| newest.verification.id == *of) {
+            newest.until = Some(at);
+        }
+        Ok(state.keys.clone())
+    }
+
+    async fn remove_signing_keys(&self, ids: &[KeyId], _: &Actor) -> Result<Vec<SigningKey>, AccountError> {
+        let mut state = self.state();
+        let newest = state.keys.last().map(|newest| newest.verification.id.clone());
+        state.keys.retain(|key| {
+            let id = &key.verification.id;
+            Some(id) == newest.as_ref() || !ids.contains(id)
+        });
+        Ok(state.keys.clone())
     }
 }
 
@@ -181,7 +223,9 @@ impl Users for MemoryMetadata {
         };
         if let Some(hash) = &change.password_hash {
             account.password_hash = hash.clone();
-            state.credentials.retain(|(_, kept)| kept.holder != Holder::Session(name.clone()));
+            let client = Holder::Offline { user: name.clone(), through: None };
+            let session = Holder::Session(name.clone());
+            state.credentials.retain(|(_, kept)| kept.holder != session && kept.holder != client);
             state.revoke(&self.clock, Revoked::Subject(Subject::User(name.clone())));
         }
         if let Some(profile) = &change.profile {
@@ -231,7 +275,8 @@ impl Credentials for MemoryMetadata {
         _: &Actor,
     ) -> Result<(), AccountError> {
         let mut state = self.state();
-        state.credentials.retain(|(_, kept)| kept.id != *id);
+        let through = |holder: &Holder| matches!(holder, Holder::Offline { through, .. } if through.as_ref() == Some(id));
+        state.credentials.retain(|(_, kept)| kept.id != *id && !through(&kept.holder));
         state.revoke(&self.clock, Revoked::Credential(id.clone()));
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What an entry of the audit log says besides its action.
 
+use std::fmt::Display;
+
 use oci::{AccountName, CredentialId, Digest, RobotName, Tag, TeamName};
 use proto::metadata::{
     audit::Action,
@@ -64,7 +66,7 @@ impl Audit {
 
     /// What it is from then on.
     #[must_use]
-    pub(crate) fn to(mut self, word: impl ToString) -> Self {
+    pub(crate) fn to(mut self, word: impl Display) -> Self {
         self.target.to = Some(word.to_string());
         self
     }
@@ -84,7 +86,7 @@ impl Audit {
     fn of_holder([token, session, robot]: [Action; 3], owner: Owner, holder: &Holder) -> Self {
         match holder {
             Holder::User(name) => Self::of_user(token, name),
-            Holder::Session(name) => Self::of_user(session, name),
+            Holder::Session(name) | Holder::Offline { user: name, .. } => Self::of_user(session, name),
             Holder::Robot(name) => Self::of_namespace(robot, owner, &name.namespace()).robot(name),
         }
     }

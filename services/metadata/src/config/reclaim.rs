@@ -16,6 +16,9 @@ pub struct ReclaimConfig {
     /// How long bytes that nothing points to wait for their deletion: longer than a failover of the metadata
     /// engine, which may take its last commits back. 1 hour by default.
     pub garbage_delay: Duration,
+    /// How long a repository that is called otherwise now can be pulled by its old name. 90 days by default; `0s` for
+    /// not at all.
+    pub redirects_kept: Duration,
 }
 
 impl Default for ReclaimConfig {
@@ -24,6 +27,7 @@ impl Default for ReclaimConfig {
             unused_grace: Duration::from_hours(24),
             undo_window: Duration::from_hours(7 * 24),
             garbage_delay: Duration::from_hours(1),
+            redirects_kept: Duration::from_hours(90 * 24),
         }
     }
 }
@@ -50,12 +54,15 @@ struct Given {
     undo_window: Duration,
     #[serde(with = "humane")]
     garbage_delay: Duration,
+    #[serde(with = "humane")]
+    redirects_kept: Duration,
 }
 
 impl Default for Given {
     fn default() -> Self {
-        let ReclaimConfig { unused_grace, undo_window, garbage_delay } = ReclaimConfig::default();
-        Self { unused_grace, undo_window, garbage_delay }
+        let ReclaimConfig { unused_grace, undo_window, garbage_delay, redirects_kept } =
+            ReclaimConfig::default();
+        Self { unused_grace, undo_window, garbage_delay, redirects_kept }
     }
 }
 
@@ -63,7 +70,7 @@ impl TryFrom<Given> for ReclaimConfig {
     type Error = OutOfBounds;
 
     fn try_from(given: Given) -> Result<Self, OutOfBounds> {
-        let Given { unused_grace, undo_window, garbage_delay } = given;
+        let Given { unused_grace, undo_window, garbage_delay, redirects_kept } = given;
         let within = |key, least, given: Duration| {
             if (least..=MOST).contains(&given) {
                 Ok(given)
@@ -76,6 +83,7 @@ impl TryFrom<Given> for ReclaimConfig {
             unused_grace: within("unused_grace", LEAST_GRACE, unused_grace)?,
             undo_window: within("undo_window", Duration::ZERO, undo_window)?,
             garbage_delay: within("garbage_delay", LEAST_DELAY, garbage_delay)?,
+            redirects_kept: within("redirects_kept", Duration::ZERO, redirects_kept)?,
         })
     }
 }
@@ -101,6 +109,7 @@ mod tests {
     fn a_grace_that_would_break_pushes_is_refused_by_its_name() {
         assert!(parsed("unused_grace = '0s'").unwrap_err().contains("unused_grace"));
         assert!(parsed("garbage_delay = '9999999h'").unwrap_err().contains("garbage_delay"));
+        assert!(parsed("redirects_kept = '9999999h'").unwrap_err().contains("redirects_kept"));
         assert!(parsed("grace = '1h'").unwrap_err().contains("grace"));
     }
 }

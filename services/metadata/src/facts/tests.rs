@@ -122,7 +122,7 @@ impl World {
 
     /// An empty repository.
     async fn make(&self, name: &RepositoryName) {
-        let target = self.service.target(name, &actor()).await.unwrap().unwrap();
+        let target = self.service.target(name, &actor()).await.unwrap();
         assert!(matches!(target, Target::New(_)));
         let commit = Commit::synced().then_all(target.founding(name, self.service.now()));
         self.keyspace.commit(commit).await.unwrap();

@@ -237,14 +237,17 @@ async fn of_a_change_that_another_one_overtook_only_one_entry_is_left() {
 async fn the_first_key_that_signs_is_said_in_the_log_of_the_hub() {
     use bytes::Bytes;
     use proto::{
-        auth::{KeyId, VerificationKey},
+        auth::{KeyId, PublicKey, VerificationKey},
         metadata::accounts::SigningKey,
     };
 
     let world = small_world().await;
-    let verification = VerificationKey { id: KeyId("key-1".to_owned()), public_key: [1; 32] };
+    let verification =
+        VerificationKey { id: KeyId("key-1".to_owned()), public_key: PublicKey::Ed25519([1; 32]) };
     let created = Timestamp::UNIX_EPOCH;
-    let key = SigningKey { verification, sealed_private_key: Bytes::from_static(b"sealed"), created };
+    let sealed_private_key = Bytes::from_static(b"sealed");
+    let key =
+        SigningKey { verification, sealed_private_key, created, from: created, until: None, next: None };
     world.found_signing_key(&key).await.unwrap();
     world.found_signing_key(&key).await.unwrap();
 

@@ -35,6 +35,8 @@ use crate::{
     },
 };
 
+mod keys;
+mod moves;
 mod people;
 mod settings;
 
@@ -137,8 +139,13 @@ impl Deref for World {
 }
 
 pub(super) async fn world(keyspace: Arc<Cutting>) -> World {
+    world_at(keyspace, Arc::new(ManualClock::default())).await
+}
+
+/// Another process, or the same one after a restart.
+pub(super) async fn world_at(keyspace: Arc<Cutting>, clock: Arc<ManualClock>) -> World {
     let config = Config::new("unused".into(), "a secret for grants".into());
-    let (clock, random) = (Arc::new(ManualClock::default()), Arc::new(SeededRandom::new(3)));
+    let random = Arc::new(SeededRandom::new(3));
     let service = Service::found(keyspace, &config, clock.clone(), random).await.unwrap();
     World { service, clock }
 }

@@ -30,11 +30,14 @@ const AT_ONCE: usize = 64;
 impl Service {
     pub(super) async fn unlink_unused(&self, after: Option<&RepositoryName>) -> Result<Unlinked, Error> {
         let (repositories, next) = self.walked(after, REPOSITORIES).await?;
+        self.mend_names(&repositories).await?;
         let mut unlinked = Unlinked { links: 0, size_bytes: 0, manifests: 0, more: More::No, next };
         for (name, place) in &repositories {
             self.empty_trash(name, *place, &mut unlinked).await?;
             self.unlink_in(name, *place, &mut unlinked).await?;
         }
+        let names: Vec<RepositoryName> = repositories.into_iter().map(|(name, _)| name).collect();
+        self.recount_of(&names, after).await?;
 
         Ok(unlinked)
     }
@@ -112,11 +115,12 @@ impl Service {
         let [link, reference] = self.two_fields(asked).await?;
         let link = link.map(|link| BlobLink::read(id, &digest, &link)).transpose()?;
 
-        let commit = Commit::synced().when_all(Target::Existing(place).conditions(name));
+        let target = Target::Existing(place);
+        let commit = Commit::synced().when_all(target.conditions(name));
         let commit = match &link {
             Some(link) if link.unused_since_ms == Some(since) => commit
                 .when_all(unlinkable(id, &digest, link))
-                .then_all(link.removed(id, &digest, self.ulid())),
+                .then_all(link.removed((&target, name), &digest, self.ulid())),
             // It was taken into use, or its grace has begun anew: only the entry is left of what it was.
             Some(link) => commit.when(link.unchanged(id, &digest)).then(forgotten(place, member)),
             None => self.completed(commit, place, (member, &digest), reference)?,

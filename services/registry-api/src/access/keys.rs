@@ -2,15 +2,13 @@
 //! that is not known, but not more often than a stranger may make us ask.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use jsonwebtoken::DecodingKey;
-use proto::auth::{Auth, KeyId, VerificationKey};
-use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
+use proto::auth::{Auth, KeyId, PublicKey};
+use service_kit::{clock::Clock, jose::KeySet, readiness::Readiness, shutdown::Shutdown};
 use tokio::{sync::watch, time};
 
 use crate::Process;
@@ -25,8 +23,9 @@ const ASK_FIRST_AFTER: Duration = Duration::from_millis(100);
 /// How long a request waits for keys.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two reads in the background: with keys, and while there are none.
-const REFRESH: Duration = Duration::from_mins(1);
+/// Between two reads in the background: with keys, and while there are none. A key that is not told any more ends all
+/// tokens that it has signed within this time.
+const REFRESH: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The keys, shared by all requests.
@@ -38,7 +37,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     readiness: Readiness,
-    known: ArcSwap<HashMap<KeyId, DecodingKey>>,
+    known: ArcSwap<KeySet>,
     asking: Mutex<Asking>,
     reads: watch::Sender<u64>,
 }
@@ -75,15 +74,20 @@ impl Keys {
 
     /// Whether `id` is among those that are known now.
     pub(crate) fn has(&self, id: &KeyId) -> bool {
-        self.0.known.load().contains_key(id)
+        self.0.known.load().find(&id.0).is_some()
+    }
+
+    /// All that are known now, for those who verify tokens themselves.
+    pub(crate) fn known(&self) -> Arc<KeySet> {
+        self.0.known.load_full()
     }
 
     /// The key called `id`; auth is asked once if it is not known.
-    pub(crate) async fn find(&self, id: &KeyId) -> Option<DecodingKey> {
+    pub(crate) async fn find(&self, id: &KeyId) -> Option<PublicKey> {
         if !self.has(id) {
             self.ask().await;
         }
-        self.0.known.load().get(id).cloned()
+        self.0.known.load().find(&id.0).copied()
     }
 
     /// Waits for a read that is under way, or for a new one if it is time.
@@ -120,7 +124,8 @@ impl Keys {
         match shared.auth.keys().await {
             Ok(keys) if keys.is_empty() => tracing::warn!("auth has no keys yet"),
             Ok(keys) => {
-                shared.known.store(Arc::new(keys.into_iter().map(decoding).collect()));
+                let named = keys.into_iter().map(|key| (key.id.0, key.public_key));
+                shared.known.store(Arc::new(named.collect()));
                 shared.readiness.up(PART);
             }
             // Those that are known stay in use: an outage of auth must not end every push and pull.
@@ -156,8 +161,4 @@ impl Shared {
     fn asking(&self) -> std::sync::MutexGuard<'_, Asking> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn decoding(key: VerificationKey) -> (KeyId, DecodingKey) {
-    (key.id, DecodingKey::from_ed_der(&key.public_key))
 }

@@ -62,7 +62,8 @@ impl Revocations {
         revocations
     }
 
-    /// Whether `token` was signed before its subject or its credential was revoked, or in the same second.
+    /// Whether `token` was signed before its subject, its credential or a repository that it is for was revoked, or in
+    /// the same second.
     pub(crate) fn end(&self, token: &Token) -> bool {
         let known = self.0.known.load();
         if known.of.is_empty() {

@@ -1,12 +1,12 @@
 //! From the text of a token to what it says (distribution `docs/content/spec/auth/jwt.md`): the signature, and
-//! nothing that depends on the time. Only `EdDSA`, by a key that auth has published.
+//! nothing that depends on the time. By a key that auth has published, in the one way that is this key's.
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use oci::{Action, CredentialId, Resource, Scope};
 use proto::{
-    auth::{AccessEntry, Claims, KeyId, Subject},
+    auth::{AccessEntry, Claims, KeyId, PublicKey, Subject},
     metadata::credentials::Revoked,
 };
+use service_kit::jose;
 
 /// A token whose signature is right.
 #[derive(Debug)]
@@ -28,21 +28,22 @@ pub(crate) struct Token {
     pub(crate) expires: i64,
 }
 
-/// The key that signed `text`, if it says so and was signed in the one way that counts.
+/// The key that signed `text`, if it says so and was signed in a way that counts.
 pub(crate) fn named_key(text: &str) -> Option<KeyId> {
-    let header = jsonwebtoken::decode_header(text).ok()?;
-    if header.alg == Algorithm::EdDSA { header.kid.map(KeyId) } else { None }
+    jose::named_key(text).map(KeyId)
 }
 
-/// What `text` says, if `key` has signed it.
-pub(crate) fn verified(text: &str, id: KeyId, key: &DecodingKey) -> Option<Token> {
-    let claims = jsonwebtoken::decode::<Claims>(text, key, &signature_only()).ok()?.claims;
+/// What `text` says, if `key` has signed it. Times, issuer and audience are checked at each use, by the clock that was
+/// handed in.
+pub(crate) fn verified(text: &str, id: KeyId, key: &PublicKey) -> Option<Token> {
+    let claims: Claims = key.verified(text)?;
     let subject: Subject = claims.sub.parse().ok()?;
+    let scopes: Vec<Scope> = claims.access.iter().filter_map(AccessEntry::scope).collect();
     Some(Token {
-        revocable: revocable(&subject, claims.cid.clone()),
+        revocable: revocable(&subject, claims.cid.clone(), &scopes),
         subject,
         credential: claims.cid,
-        scopes: claims.access.iter().filter_map(AccessEntry::scope).collect(),
+        scopes,
         key: id,
         issuer: claims.iss,
         audience: claims.aud,
@@ -52,20 +53,14 @@ pub(crate) fn verified(text: &str, id: KeyId, key: &DecodingKey) -> Option<Token
     })
 }
 
-/// Nobody in particular has nothing that could be taken away.
-fn revocable(subject: &Subject, credential: Option<CredentialId>) -> Vec<Revoked> {
+/// Nobody in particular has nothing that could be taken away but what everybody may.
+fn revocable(subject: &Subject, credential: Option<CredentialId>, scopes: &[Scope]) -> Vec<Revoked> {
     let subject = (*subject != Subject::Anonymous).then(|| Revoked::Subject(subject.clone()));
-    subject.into_iter().chain(credential.map(Revoked::Credential)).collect()
-}
-
-// Times, issuer and audience are checked at each use, by the clock that was handed in.
-fn signature_only() -> Validation {
-    let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation
+    let repositories = scopes.iter().filter_map(|scope| match &scope.resource {
+        Resource::Repository(name) => Some(Revoked::Repository(name.clone())),
+        Resource::Catalog => None,
+    });
+    subject.into_iter().chain(credential.map(Revoked::Credential)).chain(repositories).collect()
 }
 
 impl Token {

@@ -19,6 +19,11 @@ const FULL: Spec = spec(
 const INTERNAL: Spec = spec(S::INTERNAL_SERVER_ERROR, Code::Unknown, INTERNAL_ADVICE);
 const NO_NAMESPACE: Spec =
     spec(S::NOT_FOUND, Code::NameUnknown, "push under your own name, or ask an administrator to create it");
+const MOVED: Spec = spec(
+    S::FORBIDDEN,
+    Code::Denied,
+    "push to that name; to use the old one again, make a repository of it in the management API",
+);
 
 pub(super) fn auth(error: &AuthError) -> Spec {
     match error {
@@ -56,6 +61,7 @@ pub(super) fn blob(error: &BlobError) -> Spec {
 pub(super) fn upload(error: &UploadError) -> Spec {
     match error {
         UploadError::NamespaceUnknown { .. } => NO_NAMESPACE,
+        UploadError::Moved { .. } => MOVED,
         UploadError::UploadUnknown { .. } => {
             spec(S::NOT_FOUND, Code::BlobUploadUnknown, "start a new upload")
         }
@@ -64,6 +70,9 @@ pub(super) fn upload(error: &UploadError) -> Spec {
         }
         UploadError::TooManyParts { .. } => {
             spec(S::BAD_REQUEST, Code::BlobUploadInvalid, "start a new upload with larger chunks")
+        }
+        UploadError::QuotaExceeded { .. } => {
+            spec(S::FORBIDDEN, Code::Denied, "delete images or ask an administrator for more")
         }
         UploadError::NoSpace { .. } => FULL,
         UploadError::HoldLost { .. } | UploadError::Conflict { .. } | UploadError::Unavailable { .. } => {
@@ -79,6 +88,12 @@ pub(super) fn repository(error: &RepositoryError) -> Spec {
             spec(S::NOT_FOUND, Code::NameUnknown, "check the name; the first push makes a repository")
         }
         RepositoryError::NamespaceUnknown { .. } => NO_NAMESPACE,
+        RepositoryError::Moved { .. } => MOVED,
+        RepositoryError::NameLeadsElsewhere { .. } => spec(
+            S::FORBIDDEN,
+            Code::Denied,
+            "push under another name, or make a repository of this one in the management API",
+        ),
         RepositoryError::BlobUnknown { .. } => {
             spec(S::NOT_FOUND, Code::BlobUnknown, "check the digest, or push the blob")
         }

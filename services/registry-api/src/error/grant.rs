@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// Why a form is no request for a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GrantError {
-    #[error("grant_type {0:?} is not supported; use password")]
+    #[error("grant_type {0:?} is not supported; use password or refresh_token")]
     Unsupported(String),
     #[error("the form has no {0}")]
     Missing(&'static str),

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use oci::{Digest, MAX_MANIFEST_BYTES, ManifestFacts, Reference, RepositoryName, Tag, Target};
 use proto::metadata::{
     RepositoryError,
-    repositories::{Expected, Intent, Manifest, NewManifest},
+    repositories::{Expected, Intent, NewManifest},
 };
 use service_kit::failpoint;
 
@@ -35,7 +35,7 @@ pub(crate) async fn head(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Response, ApiError> {
-    let manifest = manifest(services, repository, reference).await?;
+    let manifest = retry::repeated(|| services.repositories.manifest(repository, reference)).await?;
     if headers::has_already(&asked.headers, &manifest.digest) {
         return Ok(respond::not_modified(&manifest.digest));
     }
@@ -43,27 +43,20 @@ pub(crate) async fn head(
     Ok(respond::manifest_head(&manifest))
 }
 
-/// The exact bytes of a manifest, in the type it was pushed as, whatever `Accept` says.
+/// The exact bytes of a manifest, in the type it was pushed as, whatever `Accept` says. This is what a pull is, also of
+/// what the client has already.
 pub(crate) async fn get(
     services: &Services,
     asked: &Asked,
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Response, ApiError> {
-    let manifest = manifest(services, repository, reference).await?;
+    let manifest = retry::repeated(|| services.repositories.pull(repository, reference)).await?;
     if headers::has_already(&asked.headers, &manifest.digest) {
         return Ok(respond::not_modified(&manifest.digest));
     }
 
     Ok(respond::manifest(manifest))
-}
-
-async fn manifest(
-    services: &Services,
-    repository: &RepositoryName,
-    reference: &Reference,
-) -> Result<Manifest, ApiError> {
-    Ok(retry::repeated(|| services.repositories.manifest(repository, reference)).await?)
 }
 
 /// Stores a manifest and moves the tag, if it was put by one.

@@ -9,11 +9,24 @@ use crate::respond;
 
 /// Something was made, and is at `location` from now on.
 pub(super) fn created(location: &str, document: &impl Serialize) -> Response {
-    let mut response = respond::json(document);
+    let mut response = at(location, document);
     *response.status_mut() = StatusCode::CREATED;
+    response
+}
+
+/// Something is at `location` now.
+pub(super) fn at(location: &str, document: &impl Serialize) -> Response {
+    let mut response = respond::json(document);
     if let Ok(value) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, value);
     }
+    response
+}
+
+/// Something is called otherwise now, and is at `location`.
+pub(super) fn moved(location: &str, document: &impl Serialize) -> Response {
+    let mut response = at(location, document);
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response
 }
 

@@ -8,7 +8,7 @@ use oci::{
     TeamName,
 };
 use proto::{
-    auth::{Subject, identities::Deed},
+    auth::{Subject, SubjectError, identities::Deed},
     metadata::{
         Actor, Via,
         audit::{self, ActionFilter, ActionName, Entry, Filter, WantedEntries},
@@ -196,9 +196,9 @@ fn filter(query: &Query) -> Result<Filter, RequestError> {
 struct Doer(Subject);
 
 impl FromStr for Doer {
-    type Err = NameError;
+    type Err = SubjectError;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() { Err(NameError::Empty) } else { text.parse().map(Self) }
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        if text.is_empty() { Err(NameError::Empty.into()) } else { text.parse().map(Self) }
     }
 }

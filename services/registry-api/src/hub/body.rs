@@ -31,12 +31,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence(headers).eq_ignore_ascii_case("application/json")
 }
 
-async fn read(body: Body) -> Result<Bytes, RequestError> {
+/// The type of the body without its parameters, or nothing.
+pub(super) fn essence(headers: &HeaderMap) -> &str {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+/// The whole body, within the limit.
+pub(super) async fn read(body: Body) -> Result<Bytes, RequestError> {
     match Limited::new(body, LONGEST_BODY_BYTES).collect().await {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {

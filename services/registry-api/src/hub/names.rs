@@ -127,6 +127,10 @@ schema!(Time, {
     let format = SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime);
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
 });
+schema!(Picture, {
+    let format = SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Binary);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
+});
 schema!(
     NewPassword,
     ObjectBuilder::new()

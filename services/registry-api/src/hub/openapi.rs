@@ -46,6 +46,7 @@ pub(super) fn beginning() -> OpenApi {
         (name = "tokens", description = "Access tokens: secrets that stand for a user in programs."),
         (name = "robots", description = "Secrets that stand for nobody but themselves, in one namespace."),
         (name = "organizations", description = "Namespaces with members and teams."),
+        (name = "quotas", description = "How many bytes a namespace may use."),
         (name = "repositories", description = "What is pushed and pulled, and who may."),
         (name = "audit", description = "Who did what, to what, when and from where."),
         (name = "document", description = "This document."),
@@ -55,7 +56,7 @@ pub(super) fn beginning() -> OpenApi {
         names::FullRepositoryName, names::RepositoryPath, names::Beginning, names::Pattern, names::TagName,
         names::CredentialId, names::Grantee, names::Time, names::NewPassword, names::Role, names::Standing,
         names::Visibility, names::Level, names::MemberRole, names::Permission, names::EventId, names::ActionFilter, names::ActorName, names::ActionName,
-        names::Via,
+        names::Via, names::Picture,
     ))
 )]
 struct Common;
@@ -104,6 +105,19 @@ impl IntoResponses for BodyRefused {
             ("413", "The body has more than 256 KiB."),
             ("415", "The body is not application/json."),
             ("422", "A field is missing, unknown, too long, or cannot be used; `field` says which."),
+        ])
+    }
+}
+
+/// What an operation with a picture may answer besides.
+pub(super) struct PictureRefused;
+
+impl IntoResponses for PictureRefused {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        problems(&[
+            ("413", "The picture has more than 256 KiB."),
+            ("415", "The body is said to be no picture."),
+            ("422", "The body begins like none of the pictures that are taken."),
         ])
     }
 }

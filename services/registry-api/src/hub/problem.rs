@@ -8,6 +8,7 @@ use http::{
     HeaderValue, StatusCode as S,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
+use oci::Namespace;
 use proto::{
     auth::IdentityError,
     metadata::{AccountError, RepositoryError},
@@ -35,7 +36,17 @@ pub(super) enum Problem {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
+    Repository(RepositoryError),
+}
+
+/// Where an old name leads is told only by who has found out that it may be known.
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        Self::Repository(match error {
+            RepositoryError::Moved { repository, .. } => RepositoryError::NameUnknown { repository },
+            other => other,
+        })
+    }
 }
 
 /// What is wrong with a request as it was sent.
@@ -65,8 +76,13 @@ pub(super) enum RequestError {
     #[error("there is no session; it is ended with its own secret")]
     NoSession,
 
+    #[error("{of} has no picture")]
+    NoPicture { of: Namespace },
+
     #[error("the body must be of the type application/json")]
     MediaType,
+    #[error("the body must be of the type image/png, image/jpeg, image/webp or application/octet-stream")]
+    PictureType,
     #[error("the body is longer than {limit_bytes} bytes")]
     BodyTooLong { limit_bytes: usize },
     #[error("the body was cut short")]
@@ -100,11 +116,11 @@ impl RequestError {
 
     fn status(&self) -> S {
         match self {
-            Self::NotFound { .. } | Self::NoSession => S::NOT_FOUND,
+            Self::NotFound { .. } | Self::NoSession | Self::NoPicture { .. } => S::NOT_FOUND,
             Self::MethodNotAllowed { .. } => S::METHOD_NOT_ALLOWED,
             Self::MalformedLogin | Self::ForeignBearer | Self::NoPassword => S::UNAUTHORIZED,
             Self::NoUser => S::FORBIDDEN,
-            Self::MediaType => S::UNSUPPORTED_MEDIA_TYPE,
+            Self::MediaType | Self::PictureType => S::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLong { .. } => S::PAYLOAD_TOO_LARGE,
             Self::PathInvalid { .. }
             | Self::ParameterInvalid { .. }
@@ -160,7 +176,10 @@ fn repository(error: &RepositoryError) -> S {
     use RepositoryError as E;
     match error {
         E::NameUnknown { .. } | E::NamespaceUnknown { .. } | E::ManifestUnknown { .. } => S::NOT_FOUND,
-        E::RepositoryExists { .. } | E::TagImmutable { .. } | E::TagUnexpected { .. } => S::CONFLICT,
+        E::RepositoryExists { .. }
+        | E::NameLeadsElsewhere { .. }
+        | E::TagImmutable { .. }
+        | E::TagUnexpected { .. } => S::CONFLICT,
         E::Conflict { .. } | E::NoSpace { .. } | E::Unavailable { .. } => S::SERVICE_UNAVAILABLE,
         _ => S::INTERNAL_SERVER_ERROR,
     }

@@ -6,7 +6,7 @@ use oci::{Namespace, NamespacePath, RepositoryName};
 use proto::{
     auth::{IdentityError, identities::Deed},
     metadata::{
-        Visibility,
+        RepositoryError, Visibility,
         repositories::{RepositoryEntry, Viewer, WantedRepositories},
         settings::{RepositoryChange, RepositoryDetails},
     },
@@ -81,13 +81,28 @@ pub(super) struct Repository {
     updated: Timestamp,
     /// Bytes of all that it holds, each once.
     size_bytes: u64,
+    /// How often images were pulled since the hub counts that. The last seconds may be missing.
+    pulls: u64,
+    /// When something was pulled last; null: never since the hub counts that.
+    #[schema(value_type = Option<names::Time>, required = true)]
+    last_pulled: Option<Timestamp>,
 }
 
 impl From<RepositoryDetails> for Repository {
     fn from(details: RepositoryDetails) -> Self {
-        let RepositoryDetails { name, visibility, description, created, updated, size_bytes } = details;
-        Self { name, visibility, description, created, updated, size_bytes }
+        let RepositoryDetails { name, visibility, description, created, updated, .. } = details;
+        let RepositoryDetails { size_bytes, pulls, last_pulled, .. } = details;
+        Self { name, visibility, description, created, updated, size_bytes, pulls, last_pulled }
     }
+}
+
+/// What a repository is to be called.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewName {
+    #[serde(deserialize_with = "parsed")]
+    #[schema(value_type = names::FullRepositoryName)]
+    name: FullName,
 }
 
 /// A repository that somebody wants.
@@ -105,9 +120,9 @@ pub(super) struct WantedRepository {
     description: About,
 }
 
-/// What was made.
+/// What it is called.
 #[derive(Serialize, ToSchema)]
-pub(super) struct MadeRepository {
+pub(super) struct NamedRepository {
     #[schema(value_type = names::FullRepositoryName)]
     name: RepositoryName,
 }
@@ -170,7 +185,7 @@ async fn viewer(asking: &Asking) -> Result<Viewer, Problem> {
 #[utoipa::path(
     post, path = "/api/v1/repositories", tag = "repositories", request_body = WantedRepository,
     responses(
-        (status = 201, description = "It is made, and empty.", body = MadeRepository,
+        (status = 201, description = "It is made, and empty.", body = NamedRepository,
             headers(("Location" = String, description = "Where it is."))),
         Refused, BodyRefused, Conflicting
     )
@@ -184,7 +199,7 @@ pub(super) async fn make_repository(
     let visibility = visibility.unwrap_or(Visibility::Private);
     let settings = &asking.services().settings;
     retry::unless_done(|| settings.create_repository(&name, visibility, &about, &permit.actor)).await?;
-    Ok(answer::created(&location(&name), &MadeRepository { name }))
+    Ok(answer::created(&location(&name), &NamedRepository { name }))
 }
 
 fn location(name: &RepositoryName) -> String {
@@ -192,16 +207,37 @@ fn location(name: &RepositoryName) -> String {
 }
 
 /// See a repository
+///
+/// By a name that it had before, the answer says where it is.
 #[utoipa::path(
     get, path = "/api/v1/repositories/{namespace}/{repository}", tag = "repositories", params(OfRepository),
     security((), ("basic" = []), ("bearer" = [])),
-    responses((status = 200, description = "The repository.", body = Repository), Refused)
+    responses(
+        (status = 200, description = "The repository.", body = Repository),
+        (status = 308, description = "It is called otherwise now.", body = NamedRepository,
+            headers(("Location" = String, description = "Where it is."))),
+        Refused
+    )
 )]
 pub(super) async fn get_repository(asking: Asking, At(at): At<OfRepository>) -> Result<Response, Problem> {
     let name = at.name()?;
     asking.permit(&Deed::ReadRepository(name.clone())).await?;
-    let details = retry::repeated(|| asking.services().settings.repository(&name)).await?;
-    Ok(respond::json(&Repository::from(details)))
+    match retry::repeated(|| asking.services().settings.repository(&name)).await {
+        Err(RepositoryError::Moved { to, .. }) if may_know(&asking, &to).await? => {
+            Ok(answer::moved(&location(&to), &NamedRepository { name: to }))
+        }
+        found => Ok(respond::json(&Repository::from(found?))),
+    }
+}
+
+/// Whoever owns a namespace may ask for what was there, and not for where it has gone.
+async fn may_know(asking: &Asking, name: &RepositoryName) -> Result<bool, Problem> {
+    use IdentityError as E;
+    match asking.permit(&Deed::ReadRepository(name.clone())).await {
+        Ok(_) => Ok(true),
+        Err(Problem::Identity(E::Forbidden { .. } | E::Hidden { .. } | E::SignInNeeded { .. })) => Ok(false),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Change a repository
@@ -227,4 +263,49 @@ pub(super) async fn change_repository(
     let settings = &asking.services().settings;
     retry::repeated(|| settings.change_repository(&name, &change, &permit.actor)).await?;
     Ok(answer::done())
+}
+
+/// Move a repository
+///
+/// Another name in the same namespace is for who manages the repository; one in another, a transfer, also for who manages
+/// that namespace. Tags, history, the repository's own rules and the rights of users stay; those of teams end with a
+/// transfer. For a time it can be pulled by the old name, and nobody can push there, until a repository of that name is
+/// made.
+#[utoipa::path(
+    post, path = "/api/v1/repositories/{namespace}/{repository}/move", tag = "repositories", params(OfRepository),
+    request_body = NewName,
+    responses(
+        (status = 200, description = "It is called so now.", body = NamedRepository,
+            headers(("Location" = String, description = "Where it is."))),
+        Refused, BodyRefused, Conflicting
+    )
+)]
+pub(super) async fn move_repository(
+    asking: Asking,
+    At(at): At<OfRepository>,
+    Json(NewName { name: FullName(to) }): Json<NewName>,
+) -> Result<Response, Problem> {
+    let from = at.name()?;
+    let permit = asking.permit(&Deed::ManageRepository(from.clone())).await?;
+    if to.namespace() != from.namespace() {
+        asking.permit(&Deed::ManageNamespace(to.namespace())).await?;
+    }
+    let settings = &asking.services().settings;
+    retry::repeated(|| settings.move_repository(&from, &to, &permit.actor)).await?;
+    Ok(answer::at(&location(&to), &NamedRepository { name: to }))
+}
+
+/// Delete a repository
+///
+/// With all that it holds, at once and for good, for who manages it. Blobs that others hold too stay with them.
+#[utoipa::path(
+    delete, path = "/api/v1/repositories/{namespace}/{repository}", tag = "repositories", params(OfRepository),
+    responses((status = 204, description = "There is no such repository (any more)."), Refused)
+)]
+pub(super) async fn delete_repository(asking: Asking, At(at): At<OfRepository>) -> Result<Response, Problem> {
+    let name = at.name()?;
+    let permit = asking.permit(&Deed::ManageRepository(name.clone())).await?;
+    let settings = &asking.services().settings;
+    let deleted = retry::unless_done(|| settings.delete_repository(&name, &permit.actor)).await;
+    answer::gone(deleted, |error| matches!(error, RepositoryError::NameUnknown { .. }))
 }

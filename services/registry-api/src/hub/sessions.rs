@@ -1,17 +1,23 @@
-//! Sessions: a secret for some hours instead of a password at each request.
+//! Sessions: a secret for some hours instead of a password at each request; and clients that come back without one.
 
 use axum::response::Response;
 use jiff::Timestamp;
-use proto::metadata::{AccountError, credentials::CredentialOwner};
+use oci::CredentialId;
+use proto::metadata::{
+    AccountError,
+    credentials::{Credential, CredentialOwner, Holder},
+};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer,
     asker::Asking,
     names,
     openapi::Refused,
+    page::{self, Listed},
+    path::At,
     problem::{Problem, RequestError},
 };
 use crate::retry;
@@ -24,6 +30,85 @@ pub(super) struct Session {
     /// When the session ends by itself.
     #[schema(value_type = Option<names::Time>)]
     expires: Option<Timestamp>,
+}
+
+/// Something that a user is signed in with, without its secret.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignedIn {
+    #[schema(value_type = names::CredentialId)]
+    id: CredentialId,
+    kind: SessionKind,
+    /// From where it began.
+    label: String,
+    #[schema(value_type = names::Time)]
+    created: Timestamp,
+    /// When it ends by itself; what a client comes back with before moves that.
+    #[schema(value_type = Option<names::Time>)]
+    expires: Option<Timestamp>,
+    /// When it was used last, to the minute or so; null: never.
+    #[schema(value_type = Option<names::Time>)]
+    used: Option<Timestamp>,
+}
+
+/// `session`: of this API or the pages; `client`: of `docker login` and the like.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SessionKind {
+    Session,
+    Client,
+}
+
+impl SignedIn {
+    fn of(credential: Credential) -> Option<Self> {
+        let kind = match &credential.holder {
+            Holder::Session(_) => SessionKind::Session,
+            Holder::Offline { .. } => SessionKind::Client,
+            Holder::User(_) | Holder::Robot(_) => return None,
+        };
+        let expires = credential.ends();
+        let Credential { id, label, created, used, .. } = credential;
+        Some(Self { id, kind, label, created, expires, used })
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfSession {
+    /// The session or client.
+    #[param(value_type = names::CredentialId)]
+    id: CredentialId,
+}
+
+/// List where you are signed in
+///
+/// Sessions, and clients that have logged in to the registry and come back without the password.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", tag = "sessions",
+    responses(
+        (status = 200, description = "All of them, the oldest first, without secrets.", body = Listed<SignedIn>),
+        Refused
+    )
+)]
+pub(super) async fn list_sessions(asking: Asking) -> Result<Listed<SignedIn>, Problem> {
+    let (name, _) = asking.account().await?;
+    let owner = CredentialOwner::User(name);
+    let found = retry::repeated(|| asking.services().credentials.credentials(&owner)).await?;
+    Ok(page::whole(found.into_iter().filter_map(SignedIn::of), |signed_in| signed_in))
+}
+
+/// End a session, or log a client out
+///
+/// Access tokens are ended at `/tokens`.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}", tag = "sessions", params(OfSession),
+    responses((status = 204, description = "You have no such session (any more)."), Refused)
+)]
+pub(super) async fn end_session(asking: Asking, At(at): At<OfSession>) -> Result<Response, Problem> {
+    let (name, permit) = asking.account().await?;
+    let owner = CredentialOwner::User(name);
+    let credentials = &asking.services().credentials;
+    let ended = retry::repeated(|| credentials.revoke_credential(&owner, &at.id, &permit.actor)).await;
+    answer::gone(ended, |error| matches!(error, AccountError::CredentialUnknown { .. }))
 }
 
 /// Sign in

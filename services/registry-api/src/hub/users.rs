@@ -33,7 +33,7 @@ use crate::{respond, retry};
 pub(super) struct OfUser {
     /// The user.
     #[param(value_type = names::AccountName)]
-    name: AccountName,
+    pub(super) name: AccountName,
 }
 
 /// A user.

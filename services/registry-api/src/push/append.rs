@@ -3,7 +3,7 @@
 use proto::{ByteStream, blob::Append, metadata::uploads::UploadSession};
 use service_kit::failpoint;
 
-use super::record;
+use super::{record, tidied};
 use crate::{Services, error::ApiError};
 
 /// Goes on with `session` by the bytes of `body`; answers its new offset.
@@ -21,5 +21,5 @@ pub(crate) async fn append(
 
     let recorded = record(services.uploads.as_ref(), &address, appended).await;
     failpoint::hit("edge.append.recorded");
-    recorded
+    tidied(&services, &address.session, recorded).await
 }

@@ -12,7 +12,7 @@ use proto::{
 };
 use service_kit::failpoint;
 
-use super::record;
+use super::{record, tidied};
 use crate::{Services, error::ApiError, retry};
 
 /// What a PUT asks for.
@@ -46,9 +46,10 @@ pub(crate) async fn finish(
     let linked = link(&services, &address, &closing, &published, held.locator.clone()).await;
     match linked {
         Err(ApiError::Upload(UploadError::HoldLost { .. })) => {
-            link_anew(&services, held, &closing, published).await?;
+            let linked = link_anew(&services, held, &closing, published).await;
+            tidied(&services, &address.session, linked).await?;
         }
-        other => other?,
+        other => tidied(&services, &address.session, other).await?,
     }
     failpoint::hit("edge.finish.linked");
 

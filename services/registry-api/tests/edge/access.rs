@@ -10,6 +10,7 @@ use proto::{
 };
 use registry_api::config::Config;
 use rstest::rstest;
+use service_kit::jose::{Algorithm as Kind, KeySet};
 
 use crate::{
     services::When,
@@ -17,6 +18,7 @@ use crate::{
 };
 
 const TAGS: &str = "/v2/ann/app/tags/list";
+const JWKS: &str = "/.well-known/jwks.json";
 
 fn bearing(request: Builder, token: &str) -> Builder {
     request.header(header::AUTHORIZATION, format!("Bearer {token}"))
@@ -96,32 +98,79 @@ async fn a_token_for_another_registry_or_of_another_issuer_is_not_ours() {
     }
 }
 
+#[rstest]
+#[case(Kind::EdDsa)]
+#[case(Kind::Es256)]
 #[tokio::test]
-async fn only_eddsa_by_a_published_key_is_a_signature() {
-    let world = World::new();
+async fn only_a_published_key_signs_and_only_in_its_own_way(#[case] kind: Kind) {
+    let world = World::without_keys(&Config::default(), Signer::of(kind, "key-1"));
+    world.auth.keys.lock().unwrap().push(world.signer.public());
     let claims = world.claims("ann", &[PULL]);
     let key = world.signer.public();
     let named = |algorithm| Header { kid: Some(key.id.0.clone()), ..Header::new(algorithm) };
 
     // The public key as a secret is the classic confusion.
-    let by_secret = EncodingKey::from_secret(&key.public_key);
+    let by_secret = EncodingKey::from_secret(&key.public_key.bytes());
     let hs256 = jsonwebtoken::encode(&named(Algorithm::HS256), &claims, &by_secret).unwrap();
     let none = format!(
         "{}.{}.",
         URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"none\",\"typ\":\"JWT\",\"kid\":\"{}\"}}", key.id.0)),
         URL_SAFE_NO_PAD.encode(serde_json::to_string(&claims).unwrap())
     );
-    let stranger = Signer::new("key-1").sign(&claims);
+    let strangers = [Kind::EdDsa, Kind::Es256].map(|kind| Signer::of(kind, "key-1").sign(&claims));
     let good = world.token(&[PULL]);
     let (unsigned, _) = good.rsplit_once('.').unwrap();
     let other = world.token(&[PUSH]);
     let swapped = format!("{unsigned}.{}", other.rsplit_once('.').unwrap().1);
 
-    for token in [hs256, none, stranger, format!("{unsigned}."), swapped, "a.b.c".to_owned(), "x".to_owned()]
-    {
+    let bad = [hs256, none, format!("{unsigned}."), swapped, "a.b.c".to_owned(), "x".to_owned()];
+    for token in bad.into_iter().chain(strangers) {
         challenged(tags_with(&world, &token).await, "invalid_token");
     }
     let _ = tags_with(&world, &good).await.expect(200);
+}
+
+#[tokio::test]
+async fn keys_of_both_kinds_verify_beside_each_other_and_are_published() {
+    let world = World::new();
+    let next = Signer::of(Kind::Es256, "key-2");
+    world.auth.keys.lock().unwrap().push(next.public());
+    for token in [world.token(&[PULL]), next.sign(&world.claims("ann", &[PULL]))] {
+        let _ = tags_with(&world, &token).await.expect(200);
+    }
+
+    let published = world.send_as_it_is(get(JWKS), Body::empty()).await.expect(200);
+    assert_eq!(published.header("content-type"), "application/json");
+    assert_eq!(published.header("cache-control"), "public, max-age=60");
+    let set = KeySet::read(published.body()).unwrap();
+    for key in [world.signer.public(), next.public()] {
+        assert_eq!(set.find(&key.id.0), Some(&key.public_key));
+    }
+    let text = String::from_utf8_lossy(published.body());
+    assert!(text.contains(r#""alg":"EdDSA""#) && text.contains(r#""alg":"ES256""#), "{text}");
+    assert!(!text.contains(r#""d""#), "{text}");
+    let refused = world.send_as_it_is(on(Method::POST, JWKS), Body::empty()).await;
+    assert_eq!(refused.expect(405).header("allow"), "GET, HEAD");
+}
+
+#[tokio::test]
+async fn without_keys_none_are_published() {
+    let world = World::without_keys(&Config::default(), Signer::new("key-1"));
+    let _ = world.send_as_it_is(get(JWKS), Body::empty()).await.expect_error(503, "UNAVAILABLE");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_removed_ends_its_tokens_though_nobody_brings_another() {
+    let world = World::new();
+    let token = world.token(&[PULL]);
+    let _ = tags_with(&world, &token).await.expect(200);
+    *world.auth.keys.lock().unwrap() = vec![Signer::new("key-2").public()];
+
+    for _ in 0..2 {
+        world.pass(15);
+        tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+    }
+    challenged(tags_with(&world, &token).await, "invalid_token");
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ pub(crate) struct FakeIdentities {
     pub(crate) subject: Mutex<Subject>,
     pub(crate) askers: Mutex<Vec<Asker>>,
     pub(crate) deeds: Mutex<Vec<Deed>>,
+    /// What is not permitted, and what is said then.
+    pub(crate) refused: Mutex<Vec<(Deed, IdentityError)>>,
     pub(crate) done: Mutex<Vec<String>>,
     pub(crate) revoked: Mutex<Vec<Revocation>>,
     pub(crate) read_after: Mutex<Vec<Option<EventId>>>,
@@ -67,6 +69,7 @@ impl Default for FakeIdentities {
             subject: Mutex::new(Subject::User("ann".parse().unwrap())),
             askers: Mutex::default(),
             deeds: Mutex::default(),
+            refused: Mutex::default(),
             done: Mutex::default(),
             revoked: Mutex::default(),
             read_after: Mutex::default(),
@@ -90,6 +93,9 @@ impl Identities for FakeIdentities {
     async fn authorize(&self, asker: &Asker, deed: &Deed) -> Result<Permit, IdentityError> {
         self.begin("authorize", asker)?;
         self.deeds.lock().unwrap().push(deed.clone());
+        if let Some((_, error)) = self.refused.lock().unwrap().iter().find(|(refused, _)| refused == deed) {
+            return Err(error.clone());
+        }
         let subject = self.subject.lock().unwrap().clone();
         let actor =
             Actor { subject: subject.clone(), via: Via::Service, address: asker.address, credential: None };
@@ -397,6 +403,8 @@ impl RepositorySettings for FakeAccounts {
             created: Timestamp::UNIX_EPOCH,
             updated: Timestamp::UNIX_EPOCH,
             size_bytes: 17,
+            pulls: 3,
+            last_pulled: None,
         })
     }
 
@@ -409,6 +417,23 @@ impl RepositorySettings for FakeAccounts {
         self.repository_faults.check("change_repository", When::Before)?;
         let RepositoryChange { visibility, description } = change;
         self.write("change_repository", &format!("{name} {visibility:?} {description:?}"), actor).unwrap();
+        Ok(())
+    }
+
+    async fn move_repository(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<(), RepositoryError> {
+        self.repository_faults.check("move_repository", When::Before)?;
+        self.write("move_repository", &format!("{from} {to}"), actor).unwrap();
+        Ok(())
+    }
+
+    async fn delete_repository(&self, name: &RepositoryName, actor: &Actor) -> Result<(), RepositoryError> {
+        self.repository_faults.check("delete_repository", When::Before)?;
+        self.write("delete_repository", &name.to_string(), actor).unwrap();
         Ok(())
     }
 }

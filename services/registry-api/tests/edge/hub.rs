@@ -4,6 +4,8 @@ mod askers;
 mod audit;
 mod document;
 mod lists;
+mod moves;
 mod operations;
 mod refusals;
 mod secrets;
+mod usage;

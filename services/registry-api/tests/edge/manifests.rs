@@ -72,9 +72,10 @@ async fn a_manifest_comes_back_as_it_was_pushed() {
     assert_eq!(got.body(), body.as_bytes());
     assert_eq!(got.header("content-type"), OCI);
     assert_eq!(got.header("etag"), format!("\"{digest}\""));
-    assert_eq!(got.calls, ["manifest"]);
+    assert_eq!(got.calls, ["pull"]);
 
     let head = world.send(&[PULL], on(Method::HEAD, TAGGED), Body::empty()).await.expect(200);
+    assert_eq!(head.calls, ["manifest"], "who only looks has not pulled");
     assert_eq!(head.headers, got.headers);
     assert!(head.body().is_empty());
 

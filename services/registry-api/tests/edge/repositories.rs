@@ -34,6 +34,22 @@ pub(crate) struct FakeRepositories {
     pub(crate) wanted_referrers: Mutex<Vec<WantedReferrers>>,
 }
 
+impl FakeRepositories {
+    fn found(&self, repository: &RepositoryName, reference: &Reference) -> Result<Manifest, RepositoryError> {
+        let named = |stored: &&NewManifest| match reference {
+            Reference::Tag(tag) => stored.tags.contains(tag),
+            Reference::Digest(digest) => stored.digest == *digest,
+        };
+        let stored = self.stored.lock().unwrap();
+        let found = stored.iter().find(named).ok_or_else(|| RepositoryError::ManifestUnknown {
+            repository: repository.clone(),
+            reference: reference.clone(),
+        })?;
+        let NewManifest { digest, media_type, body, .. } = found.clone();
+        Ok(Manifest { digest, media_type, body })
+    }
+}
+
 #[async_trait]
 impl Repositories for FakeRepositories {
     async fn restore(&self, _: &Restore, _: &Actor) -> Result<Digest, RepositoryError> {
@@ -77,17 +93,17 @@ impl Repositories for FakeRepositories {
     ) -> Result<Manifest, RepositoryError> {
         self.calls.note("manifest");
         self.faults.check("manifest", When::Before)?;
-        let named = |stored: &&NewManifest| match reference {
-            Reference::Tag(tag) => stored.tags.contains(tag),
-            Reference::Digest(digest) => stored.digest == *digest,
-        };
-        let stored = self.stored.lock().unwrap();
-        let found = stored.iter().find(named).ok_or_else(|| RepositoryError::ManifestUnknown {
-            repository: repository.clone(),
-            reference: reference.clone(),
-        })?;
-        let NewManifest { digest, media_type, body, .. } = found.clone();
-        Ok(Manifest { digest, media_type, body })
+        self.found(repository, reference)
+    }
+
+    async fn pull(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RepositoryError> {
+        self.calls.note("pull");
+        self.faults.check("pull", When::Before)?;
+        self.found(repository, reference)
     }
 
     async fn put_manifest(&self, manifest: &NewManifest, _: &Actor) -> Result<(), RepositoryError> {

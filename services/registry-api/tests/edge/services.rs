@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use oci::{ContentId, Digest, Generation, Locator, RepositoryName, SessionId, Span};
 use proto::{
     ByteStream, StreamError,
-    auth::{Auth, AuthError, IssuedToken, Subject, TokenRequest, VerificationKey},
+    auth::{Auth, AuthError, IssuedToken, Offline, Subject, TokenRequest, VerificationKey},
     blob::{Append, Appended, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened, Part},
     metadata::{
         Actor, Standing, UploadError, Uploads,
@@ -88,6 +88,8 @@ pub(crate) struct FakeAuth {
     pub(crate) faults: Faults<AuthError>,
     pub(crate) keys: Mutex<Vec<VerificationKey>>,
     pub(crate) asked: Mutex<Vec<TokenRequest>>,
+    /// Whether it gives refresh tokens to those who want one.
+    pub(crate) refreshes: bool,
 }
 
 #[async_trait]
@@ -99,7 +101,9 @@ impl Auth for FakeAuth {
         let subject = request
             .credentials
             .as_ref()
-            .map_or(Subject::Anonymous, |given| Subject::User(given.username.parse().unwrap()));
+            .and_then(|given| given.username.parse().ok())
+            .map_or(Subject::Anonymous, Subject::User);
+        let refresh_token = (request.offline == Offline::Wanted && self.refreshes).then(|| "refresh".into());
         self.asked.lock().unwrap().push(request);
         Ok(IssuedToken {
             token: "signed".into(),
@@ -107,6 +111,7 @@ impl Auth for FakeAuth {
             scopes,
             issued_at: Timestamp::constant(1_767_225_600, 0),
             expires_in: Duration::from_mins(5),
+            refresh_token,
         })
     }
 

@@ -103,8 +103,38 @@ async fn a_form_logs_in_and_is_told_what_it_got() {
     assert_eq!((given.username.as_str(), given.password.expose_secret()), ("ann", "a&b c"));
 }
 
+#[tokio::test]
+async fn who_wants_to_come_back_is_given_a_refresh_token() {
+    let world = World::new();
+    for (query, told) in [("?offline_token=true", json!("refresh")), ("?offline_token=false", json!(null))] {
+        let answer = with_basic(&world, query, "YW5uOmE6Yg==").await.expect(200);
+        assert_eq!(answer.json()["refresh_token"], told);
+    }
+    let login = "grant_type=password&username=ann&password=x";
+    for (more, told) in [("&access_type=offline", json!("refresh")), ("&access_type=online", json!(null))] {
+        let answer = world.send_as_it_is(form(), format!("{login}{more}")).await.expect(200);
+        assert_eq!(answer.json()["refresh_token"], told);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_shows_the_refresh_token_and_keeps_it() {
+    let world = World::new();
+    let form_of = |more: &str| format!("grant_type=refresh_token&refresh_token=bucket_refresh_1{more}");
+    let scope = "&service=bucket&client_id=docker&scope=repository:ann/app:pull";
+    let answer = world.send_as_it_is(form(), form_of(scope)).await.expect(200).json();
+    assert_eq!(answer["access_token"], "signed");
+    assert_eq!(answer["refresh_token"], json!(null));
+    let given = asked(&world).credentials.unwrap();
+    assert_eq!((given.username.as_str(), given.password.expose_secret()), ("", "bucket_refresh_1"));
+
+    world.auth.faults.add("token", When::Before, AuthError::WrongCredentials);
+    let _ = world.send_as_it_is(form(), form_of("")).await.expect_error(401, "UNAUTHORIZED");
+}
+
 #[rstest]
-#[case("grant_type=refresh_token&refresh_token=x", "unsupported_grant_type")]
+#[case("grant_type=refresh_token", "invalid_request")]
 #[case("grant_type=authorization_code", "unsupported_grant_type")]
 #[case("username=ann&password=x", "invalid_request")]
 #[case("grant_type=password&password=x", "invalid_request")]

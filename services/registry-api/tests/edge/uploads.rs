@@ -368,3 +368,33 @@ async fn an_upload_that_was_given_up_is_gone() {
     assert_eq!(answer.calls, ["session", "cancel", "discard"]);
     let _ = world.send(&[PUSH], get(&location), Body::empty()).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
+
+fn over_quota(size_bytes: Option<u64>) -> UploadError {
+    let (used_bytes, limit_bytes) = (10_523_266_580, 10 << 30);
+    UploadError::QuotaExceeded { namespace: "ann".parse().unwrap(), used_bytes, limit_bytes, size_bytes }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_with_the_numbers_and_its_parts_go() {
+    let world = World::new();
+    world.uploads.faults.add("start", When::Before, over_quota(None));
+    let full = world.send(&[PUSH], post(START), Body::empty()).await.expect_error(403, "DENIED");
+    let text = "ann has used 9.8 GiB of 10.0 GiB; no blob fits any more; delete images or ask an administrator for \
+        more";
+    assert_eq!(full.json()["errors"][0]["message"], text);
+    assert_eq!(full.json()["errors"][0]["detail"]["limit_bytes"], 10_u64 << 30);
+    assert_eq!(full.calls, ["start"]);
+
+    let location = world.open_upload(b"").await;
+    world.uploads.faults.add("advance", When::Before, over_quota(Some(512 << 20)));
+    let part = world.send(&[PUSH], patch(&location), "part").await.expect_error(403, "DENIED");
+    assert_eq!(part.calls, ["session", "append", "advance", "discard"]);
+
+    let location = world.open_upload(b"a layer").await;
+    world.uploads.faults.add("link", When::Before, over_quota(Some(512 << 20)));
+    let request = closing(&location, &Digest::of_sha256(b"a layer"));
+    let blob = world.send(&[PUSH], request, Body::empty()).await.expect_error(403, "DENIED");
+    let message = blob.json()["errors"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("this blob of 512.0 MiB does not fit; delete images"), "{message}");
+    assert_eq!(blob.calls, ["hold", "finish", "link", "discard"]);
+}

@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header, request::Builder};
 use http_body_util::BodyExt as _;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use oci::{Digest, Scope};
 use proto::auth::{AccessEntry, Claims, KeyId, VerificationKey};
 use registry_api::{Process, Services, config::Config};
@@ -15,6 +13,7 @@ use serde_json::Value;
 use service_kit::{
     clock::{Clock as _, ManualClock},
     http::PeerAddress,
+    jose::{Algorithm, PrivateKey},
     readiness::Readiness,
     shutdown::Shutdown,
 };
@@ -24,6 +23,7 @@ use crate::{
     accounts::{FakeAccounts, FakeIdentities},
     repositories::FakeRepositories,
     services::{Calls, FakeAuth, FakeBlobs, FakeUploads},
+    usage::FakeUsage,
 };
 
 pub(crate) const PUSH: &str = "repository:ann/app:pull,push";
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) blobs: Arc<FakeBlobs>,
     pub(crate) identities: Arc<FakeIdentities>,
     pub(crate) accounts: Arc<FakeAccounts>,
+    pub(crate) usage: Arc<FakeUsage>,
     pub(crate) process: Process,
     pub(crate) signer: Signer,
 }
@@ -58,12 +59,13 @@ impl World {
     pub(crate) fn without_keys(config: &Config, signer: Signer) -> Self {
         let calls = Calls::default();
         let clock = Arc::new(ManualClock::default());
-        let auth = Arc::new(FakeAuth { calls: calls.clone(), ..FakeAuth::default() });
+        let auth = Arc::new(FakeAuth { calls: calls.clone(), refreshes: true, ..FakeAuth::default() });
         let uploads =
             Arc::new(FakeUploads { calls: calls.clone(), started: clock.now(), ..FakeUploads::default() });
         let repositories = Arc::new(FakeRepositories { calls: calls.clone(), ..FakeRepositories::default() });
         let blobs = Arc::new(FakeBlobs { calls: calls.clone(), ..FakeBlobs::default() });
         let (identities, accounts) = <(Arc<FakeIdentities>, Arc<FakeAccounts>)>::default();
+        let usage = Arc::<FakeUsage>::default();
         let services = Services {
             auth: auth.clone(),
             uploads: uploads.clone(),
@@ -75,6 +77,8 @@ impl World {
             organizations: accounts.clone(),
             credentials: accounts.clone(),
             audit: accounts.clone(),
+            quotas: usage.clone(),
+            avatars: usage.clone(),
         };
         let process =
             Process { clock: clock.clone(), shutdown: Shutdown::new(), readiness: Readiness::new() };
@@ -89,6 +93,7 @@ impl World {
             blobs,
             identities,
             accounts,
+            usage,
             process,
             signer,
         }
@@ -182,23 +187,24 @@ pub(crate) fn put(path: &str) -> Builder {
 
 pub(crate) struct Signer {
     id: KeyId,
-    pair: Ed25519KeyPair,
+    key: PrivateKey,
 }
 
 impl Signer {
     pub(crate) fn new(id: &str) -> Self {
-        Self { id: KeyId(id.to_owned()), pair: Ed25519KeyPair::generate().unwrap() }
+        Self::of(Algorithm::EdDsa, id)
+    }
+
+    pub(crate) fn of(algorithm: Algorithm, id: &str) -> Self {
+        Self { id: KeyId(id.to_owned()), key: PrivateKey::generate(algorithm).unwrap() }
     }
 
     pub(crate) fn public(&self) -> VerificationKey {
-        let public_key = self.pair.public_key().as_ref().try_into().unwrap();
-        VerificationKey { id: self.id.clone(), public_key }
+        VerificationKey { id: self.id.clone(), public_key: *self.key.public() }
     }
 
     pub(crate) fn sign(&self, claims: &Claims) -> String {
-        let key = EncodingKey::from_ed_der(self.pair.to_pkcs8v1().unwrap().as_ref());
-        let header = Header { kid: Some(self.id.0.clone()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, claims, &key).unwrap()
+        self.key.signed(&self.id.0, claims).unwrap()
     }
 }
 

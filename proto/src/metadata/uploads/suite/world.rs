@@ -18,8 +18,8 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, AuditLog, Credentials, Organizations, Reclaim, Repositories, RepositoryError,
-        RepositorySettings, Rules, Standing, Uploads, Users, Via,
+        Accounts, Actor, AuditLog, Avatars, Credentials, Organizations, Quotas, Reclaim, Repositories,
+        RepositoryError, RepositorySettings, Rules, Standing, Uploads, Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -52,6 +52,10 @@ pub struct World {
     pub organizations: Arc<dyn Organizations>,
     /// What was done in it.
     pub audit: Arc<dyn AuditLog>,
+    /// What namespaces may use.
+    pub quotas: Arc<dyn Quotas>,
+    /// Pictures.
+    pub avatars: Arc<dyn Avatars>,
     /// Its time.
     pub clock: Arc<ManualClock>,
 }

@@ -38,6 +38,10 @@ fn ann() -> AccountName {
     "ann".parse().unwrap()
 }
 
+fn client(through: Option<&NewCredential>) -> Holder {
+    Holder::Offline { user: ann(), through: through.map(|token| token.id.clone()) }
+}
+
 fn robot() -> Holder {
     Holder::Robot("ann+ci".parse().unwrap())
 }
@@ -86,7 +90,7 @@ async fn cut_and_repeated<E: std::fmt::Debug>(
 
 #[tokio::test]
 async fn a_new_credential() {
-    for holder in [Holder::User(ann()), Holder::Session(ann()), robot()] {
+    for holder in [Holder::User(ann()), Holder::Session(ann()), robot(), client(None)] {
         let credential = new(1, holder);
         let keep = async |service: &Service| service.put_credential(&credential, &Actor::service()).await;
         let whole = async |service: &Service| {
@@ -132,8 +136,30 @@ async fn a_revoked_credential() {
 }
 
 #[tokio::test]
+async fn a_revoked_credential_with_a_client_that_has_logged_in_with_it() {
+    let token = new(1, Holder::User(ann()));
+    let docker = new(2, client(Some(&token)));
+    let prepare = async |world: &World| {
+        put(world, &token).await;
+        put(world, &docker).await;
+    };
+    let revoke = async |service: &Service| {
+        service.revoke_credential(&token.holder.owner(), &token.id, &Actor::service()).await
+    };
+    let ended = async |service: &Service| {
+        let [token_lives, docker_lives] = [is_there(service, &token).await, is_there(service, &docker).await];
+        assert!(token_lives || !docker_lives, "a client has outlived what it had logged in with");
+        for (credential, lives) in [(&token, token_lives), (&docker, docker_lives)] {
+            let told = is_told(service, &Revoked::Credential(credential.id.clone())).await;
+            assert!(told || lives, "it is gone, and nobody was told");
+        }
+    };
+    cut_and_repeated(prepare, revoke, ended).await;
+}
+
+#[tokio::test]
 async fn a_user_with_another_password() {
-    let (session, token) = (new(1, Holder::Session(ann())), new(2, Holder::User(ann())));
+    let (session, token) = (new(1, client(None)), new(2, Holder::User(ann())));
     let prepare = async |world: &World| {
         put(world, &session).await;
         put(world, &token).await;

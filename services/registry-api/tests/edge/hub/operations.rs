@@ -73,6 +73,7 @@ const APP: &str = r#"ManageRepository("ann/app")"#;
     "",
     r#"change_password ann Some("old-password") another-password"#
 )]
+#[case("DELETE", "/sessions/ID", "", AS_ANN, r#"revoke_credential User("ann") ID by ann"#)]
 #[case("DELETE", "/tokens/ID", "", AS_ANN, r#"revoke_credential User("ann") ID by ann"#)]
 #[case("DELETE", "/namespaces/devs/robots/ID", "", DEVS, r#"revoke_credential Robots("devs") ID by ann"#)]
 #[case(
@@ -147,6 +148,7 @@ const APP: &str = r#"ManageRepository("ann/app")"#;
     APP,
     r#"change_repository ann/app Some(Private) Some("") by ann"#
 )]
+#[case("DELETE", "/repositories/ann/app", "", APP, "delete_repository ann/app by ann")]
 #[case(
     "PUT",
     "/repositories/ann/app/grants/bob",
@@ -255,7 +257,8 @@ async fn what_is_asked_for_is_answered_to_who_may_see_it(
 #[rstest]
 #[case("/users", "ManageHub", "name", json!(["ann", "bob", "cid"]))]
 #[case("/tokens", AS_ANN, "label", json!(["ci"]))]
-#[case("/namespaces/devs/robots", DEVS, "label", json!(["ci", "ci"]))]
+#[case("/sessions", AS_ANN, "kind", json!(["session", "client"]))]
+#[case("/namespaces/devs/robots", DEVS, "label", json!(["ci", "ci", "ci"]))]
 #[case("/organizations", "SignedIn", "name", json!(["devs", "ops"]))]
 #[case("/organizations/devs/members", r#"SeeNamespace("devs")"#, "role", json!(["member", "member"]))]
 #[case("/organizations/devs/teams", r#"SeeNamespace("devs")"#, "name", json!(["core"]))]
@@ -271,7 +274,9 @@ async fn a_list_is_answered_to_who_may_see_it(
 ) {
     let world = World::new();
     // Sessions are in the same list, and are no access tokens.
-    let holders = [Holder::User("ann".parse().unwrap()), Holder::Session("ann".parse().unwrap())];
+    let ann = || "ann".parse().unwrap();
+    let client = Holder::Offline { user: ann(), through: None };
+    let holders = [Holder::User(ann()), Holder::Session(ann()), client];
     *world.accounts.kept.lock().unwrap() = holders.map(credential).into();
     *world.repositories.tags.lock().unwrap() = vec!["v1".parse().unwrap()];
 

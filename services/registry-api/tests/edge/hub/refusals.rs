@@ -153,6 +153,7 @@ async fn what_only_an_operator_can_heal_stays_in_the_log() {
 }
 
 #[rstest]
+#[case("/sessions/ID", "revoke_credential", AccountError::CredentialUnknown { id: ID.parse().unwrap() })]
 #[case("/tokens/ID", "revoke_credential", AccountError::CredentialUnknown { id: ID.parse().unwrap() })]
 #[case("/namespaces/devs/robots/ID", "revoke_credential", AccountError::CredentialUnknown { id: ID.parse().unwrap() })]
 #[case("/organizations/devs/members/bob", "remove_member", AccountError::MemberUnknown { organization: "devs".parse().unwrap(), user: "bob".parse().unwrap() })]
@@ -266,6 +267,7 @@ async fn a_body_is_json_and_not_long() {
 #[rstest]
 #[case("/users/Ann")]
 #[case("/tokens/17")]
+#[case("/sessions/17")]
 #[case("/organizations/a%2Fb")]
 #[case("/organizations/devs/members/B")]
 #[case("/repositories/ann/App")]

@@ -2,7 +2,7 @@
 
 /// Bytes, to be written with a binary unit and three digits at least.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size(pub(super) u64);
+pub struct Size(pub u64);
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 

@@ -1,0 +1,112 @@
+//! What a namespace uses, counted anew from what its repositories say: for those that an earlier release has left, which
+//! did not count, and for what a crash has left on an engine that is not atomic.
+
+use bytes::Bytes;
+use oci::{Namespace, NamespacePath, RepositoryName};
+use proto::metadata::repositories::Viewer;
+
+use crate::{
+    ATTEMPTS, Outcome, Service,
+    failure::parsed,
+    keys::{self, RepositoryId, field},
+    keyspace::{Commit, Condition, Error, Mutation, RANGE_LIMIT},
+    step,
+};
+
+/// With more repositories than this, only the namespace's own counter is watched while they are read.
+const WATCHED: usize = 2_000;
+
+impl Service {
+    /// Counts all namespaces, if none has been counted by this or a later release.
+    pub(crate) async fn prepare_quotas(&self) -> Result<(), Error> {
+        let counted = (keys::SCHEMA, field::COUNTED);
+        if self.fields(std::slice::from_ref(&counted)).await?.pop().flatten().is_some() {
+            return Ok(());
+        }
+
+        let mut after: Option<RepositoryName> = None;
+        loop {
+            let names = self.names_behind(Viewer::Administrator, after.as_ref(), RANGE_LIMIT).await?;
+            self.recount_of(&names, after.as_ref()).await?;
+            after = names.last().filter(|_| names.len() == RANGE_LIMIT).cloned();
+            if after.is_none() {
+                break;
+            }
+        }
+        let (key, field) = counted;
+        let commit = Commit::synced().then(Mutation::SetField(key, field, "used".into()));
+        let _unconditional = self.commit(step!("prepare_quotas"), commit).await?;
+        Ok(())
+    }
+
+    /// Counts the namespaces that begin in a page of all repositories, which is the one behind `after`.
+    pub(crate) async fn recount_of(
+        &self,
+        page: &[RepositoryName],
+        after: Option<&RepositoryName>,
+    ) -> Result<(), Error> {
+        let mut last = after.map(RepositoryName::namespace);
+        for name in page {
+            let namespace = name.namespace();
+            if last.as_ref() != Some(&namespace) {
+                self.recount(&namespace).await?;
+                last = Some(namespace);
+            }
+        }
+        Ok(())
+    }
+
+    /// Corrects what a namespace is said to use. What changes all the time meanwhile is looked at the next time.
+    pub(crate) async fn recount(&self, namespace: &Namespace) -> Result<(), Error> {
+        let Some(owner) = self.claimed(namespace).await? else { return Ok(()) };
+        let record = keys::namespace(owner, namespace);
+        for _ in 0..ATTEMPTS {
+            let said = self.fields(&[(record.clone(), field::BYTES)]).await?.pop().flatten();
+            let used = self.used_by_repositories(namespace).await?;
+            let sum = used.iter().fold(0_i64, |sum, (_, bytes, _)| sum.saturating_add(*bytes));
+            let as_said: i64 =
+                said.as_ref().map_or(Ok(0), |said| parsed(&record, &field::BYTES, Some(said)))?;
+            if as_said == sum {
+                return Ok(());
+            }
+
+            let unchanged = |(id, _, read): &(RepositoryId, i64, Bytes)| {
+                Condition::FieldEquals(keys::state(*id), field::BYTES, read.clone())
+            };
+            let commit = Commit::synced()
+                .when(Condition::FieldPresent(record.clone(), field::NAME))
+                .when(Condition::unchanged(record.clone(), field::BYTES, said))
+                .when_all(used.iter().take(WATCHED).map(unchanged))
+                .then(Mutation::SetField(record.clone(), field::BYTES, sum.to_string().into()));
+            if self.commit(step!("recount"), commit).await? == Outcome::Committed {
+                tracing::info!(%namespace, said = as_said, used = sum, "what a namespace uses was corrected");
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Each repository of the namespace with the bytes that it links, as a number and as it was read.
+    async fn used_by_repositories(
+        &self,
+        namespace: &Namespace,
+    ) -> Result<Vec<(RepositoryId, i64, Bytes)>, Error> {
+        let Ok(under) = namespace.as_str().parse::<NamespacePath>() else { return Ok(Vec::new()) };
+        let (mut used, mut after) = (Vec::new(), None);
+        loop {
+            let names = self.names_under(&under, after.as_ref(), RANGE_LIMIT).await?;
+            let places: Vec<_> = self.placements(&names).await?.into_iter().flatten().collect();
+            let asked: Vec<_> = places.iter().map(|place| (keys::state(place.id), field::BYTES)).collect();
+            for (place, read) in places.iter().zip(self.fields(&asked).await?) {
+                if let Some(read) = read {
+                    let bytes = parsed(&keys::state(place.id), &field::BYTES, Some(&read))?;
+                    used.push((place.id, bytes, read));
+                }
+            }
+            after = names.last().filter(|_| names.len() == RANGE_LIMIT).cloned();
+            if after.is_none() {
+                return Ok(used);
+            }
+        }
+    }
+}
