@@ -12,11 +12,13 @@ use service_kit::grpc::CallerError;
 pub use claims::{AccessEntry, Claims};
 pub use client::AuthClient;
 pub use identities::{Identities, IdentityError};
+pub use self_service::SelfService;
 pub use service_kit::{grpc::ServiceName, jose::PublicKey};
 
 mod claims;
 pub mod client;
 pub mod identities;
+pub mod self_service;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -28,7 +30,7 @@ pub trait Auth: Send + Sync + 'static {
     /// or an access token gets a refresh token too, if they want one; it may no more than what they have shown.
     ///
     /// # Errors
-    /// `WrongCredentials`; `UnknownService`; `Throttled`; `Overloaded`; `Unavailable`.
+    /// `WrongCredentials`; `AccessTokenNeeded`; `UnknownService`; `Throttled`; `Overloaded`; `Unavailable`.
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, AuthError>;
 
     /// The public keys that verify tokens, among them one that is about to be used.
@@ -166,6 +168,9 @@ pub enum AuthError {
     /// No such user, a wrong password or a disabled account: which of them is not said.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// The password is right, and not enough.
+    #[error("this account has a second factor, so that its password alone is not enough")]
+    AccessTokenNeeded,
     /// The token would be for another registry.
     #[error("this token service issues tokens for {known}, not for {asked}")]
     UnknownService {

@@ -101,7 +101,7 @@ impl Failure for BlobError {
 impl Failure for AuthError {
     fn code(&self) -> Code {
         match self {
-            Self::WrongCredentials => Code::Unauthenticated,
+            Self::WrongCredentials | Self::AccessTokenNeeded => Code::Unauthenticated,
             Self::UnknownService { .. } => Code::NotFound,
             Self::Throttled { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,
@@ -116,14 +116,25 @@ impl Failure for AuthError {
 impl Failure for IdentityError {
     fn code(&self) -> Code {
         match self {
-            Self::WrongCredentials | Self::SignInNeeded { .. } => Code::Unauthenticated,
+            Self::WrongCredentials
+            | Self::SecondFactorNeeded
+            | Self::AccessTokenNeeded
+            | Self::WrongCode
+            | Self::SignInNeeded { .. } => Code::Unauthenticated,
             Self::Throttled { .. } | Self::Overloaded { .. } | Self::TooMany { .. } => {
                 Code::ResourceExhausted
             }
-            Self::Hidden { .. } | Self::AccountUnknown { .. } => Code::NotFound,
+            Self::Hidden { .. }
+            | Self::AccountUnknown { .. }
+            | Self::TicketUnknown
+            | Self::InvitationUnknown => Code::NotFound,
             Self::Forbidden { .. } | Self::SignUpClosed => Code::PermissionDenied,
-            Self::NameTaken { .. } | Self::CredentialExists { .. } => Code::AlreadyExists,
-            Self::NameReserved { .. } => Code::FailedPrecondition,
+            Self::NameTaken { .. } | Self::CredentialExists { .. } | Self::SecondFactorExists => {
+                Code::AlreadyExists
+            }
+            Self::NameReserved { .. } | Self::SecondFactorMissing | Self::NoMail | Self::NoEmail => {
+                Code::FailedPrecondition
+            }
             Self::PasswordRefused { .. } | Self::EmailRefused { .. } | Self::CredentialRefused { .. } => {
                 Code::InvalidArgument
             }
@@ -200,8 +211,13 @@ impl Failure for ReclaimError {
 impl Failure for AccountError {
     fn code(&self) -> Code {
         match self {
-            Self::NameTaken { .. } | Self::CredentialExists { .. } => Code::AlreadyExists,
+            Self::NameTaken { .. } | Self::CredentialExists { .. } | Self::SecondFactorExists { .. } => {
+                Code::AlreadyExists
+            }
             Self::AccountUnknown { .. }
+            | Self::SecondFactorUnknown { .. }
+            | Self::TicketUnknown
+            | Self::InvitationUnknown
             | Self::OrganizationUnknown { .. }
             | Self::OwnerUnknown { .. }
             | Self::MemberUnknown { .. }
@@ -209,9 +225,11 @@ impl Failure for AccountError {
             | Self::RepositoryUnknown { .. }
             | Self::SigningKeyUnknown { .. }
             | Self::CredentialUnknown { .. } => Code::NotFound,
-            Self::NameReserved { .. } | Self::LastOwner { .. } | Self::LastAdministrator { .. } => {
-                Code::FailedPrecondition
-            }
+            Self::NameReserved { .. }
+            | Self::LastOwner { .. }
+            | Self::LastAdministrator { .. }
+            | Self::CodeSpent { .. }
+            | Self::AccountChanged { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,
             Self::TooMany { .. } | Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Damaged { .. } => Code::DataLoss,

@@ -57,7 +57,7 @@ tools_work() {
     cmp -s <(wanted_tools) "$tools/installed.txt" &&
         "$tools/bin/buf" --version >/dev/null 2>&1 &&
         "$tools/bin/cargo-deny" --version >/dev/null 2>&1 &&
-        [[ -x $tools/bin/grpcurl ]] && "$tools/bin/python3" -c '' 2>/dev/null
+        [[ -x $tools/bin/grpcurl ]] && "$tools/bin/python3" -c 'import aiosmtpd' 2>/dev/null
 }
 
 wanted_tools() {

@@ -46,6 +46,8 @@ pub struct Options {
     pub certificates: Option<PathBuf>,
     /// When what nobody needs goes.
     pub reclaim: Reclaim,
+    /// The server that mail is sent by. None: there is no mail.
+    pub mail: Option<SocketAddr>,
 }
 
 /// When what nobody needs goes.
@@ -229,7 +231,8 @@ impl Hub {
     fn command(&self, service: Service) -> Command {
         let config = self.directory.path().join(format!("{}.toml", service.name()));
         let reclaim = service.reclaiming(self.options.reclaim);
-        let mut text = service.configuration(&self.data()) + &reclaim;
+        let mail = self.options.mail.map(|server| service.mailing(server)).unwrap_or_default();
+        let mut text = service.configuration(&self.data()) + &reclaim + &mail;
         if let Some(certificates) = &self.options.certificates {
             text = service.privately(&text, certificates);
         }

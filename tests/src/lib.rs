@@ -8,6 +8,7 @@ pub mod docker;
 pub mod grpcurl;
 pub mod hub;
 pub mod image;
+pub mod mailbox;
 pub mod nginx;
 pub mod operator;
 pub mod podman;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
-use crate::{Topology, address, hub::Reclaim};
+use crate::{Topology, address, hub::Reclaim, mailbox};
 
 /// A process of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +133,20 @@ impl Service {
             }
         }
         private
+    }
+
+    /// What its configuration file says of mail.
+    pub(crate) fn mailing(self, server: SocketAddr) -> String {
+        let section = match self {
+            Self::Bucket => "mail",
+            Self::Auth => "auth.mail",
+            _ => return String::new(),
+        };
+        let (username, password) = (mailbox::USERNAME, mailbox::PASSWORD);
+        format!(
+            "[{section}]\nurl = \"smtp://{server}\"\nusername = \"{username}\"\npassword = \"{password}\"\n\
+             from = \"Bucket <bucket@example.com>\"\nexternal_url = \"http://hub.test:9911\"\n"
+        )
     }
 
     /// Its configuration file.

@@ -45,6 +45,34 @@ fn what_is_commented_out_is_a_key_too() {
     }
 }
 
+/// The first `count` keys of a section of mail.
+fn said_of_mail(section: &str, count: usize) -> Vec<(String, String)> {
+    let keys = [
+        ("URL", "smtps://mail.example.com"),
+        ("USERNAME", "bucket"),
+        ("PASSWORD", "of the mail server"),
+        ("FROM", "Bucket <bucket@example.com>"),
+        ("EXTERNAL_URL", "https://hub.example.com"),
+    ];
+    let named = |(key, value): &(&str, &str)| (format!("BUCKET_{section}__{key}"), (*value).to_owned());
+    keys.iter().take(count).map(named).collect()
+}
+
+#[test]
+fn mail_is_sent_if_all_is_said_of_it() {
+    let one = |count| {
+        let environment = said_of_mail("MAIL", count);
+        load::<all_in_one::config::Settings>(Prefix::default(), Some(&shipped("bucket.toml")), environment)
+    };
+    assert!(one(0).unwrap().mail.0.is_none());
+    assert!(one(1).unwrap_err().to_string().contains("mail.from"));
+    assert!(one(5).unwrap().mail.0.is_some());
+
+    let (file, environment) = (shipped("auth.toml"), said_of_mail("AUTH__MAIL", 5));
+    let auth: auth::config::Settings = load(Prefix::default(), Some(&file), environment).unwrap();
+    assert!(auth.auth.mail.0.is_some());
+}
+
 #[test]
 fn ports_take_keys_certificates_and_callers() {
     let tls = [

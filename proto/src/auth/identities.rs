@@ -29,13 +29,14 @@ pub trait Identities: Send + Sync + 'static {
     /// Finds out who asks and whether they may do `deed`.
     ///
     /// # Errors
-    /// `WrongCredentials`; `Throttled`; `SignInNeeded`; `Hidden`; `Forbidden`; `Overloaded`; `Unavailable`.
+    /// `WrongCredentials`; `AccessTokenNeeded`; `Throttled`; `SignInNeeded`; `Hidden`; `Forbidden`; `Overloaded`;
+    /// `Unavailable`.
     async fn authorize(&self, asker: &Asker, deed: &Deed) -> Result<Permit, IdentityError>;
 
-    /// Makes an account, if the hub is open for it or an administrator asks.
+    /// Makes an account, if the hub is open for it, an administrator asks, or there is an invitation.
     ///
     /// # Errors
-    /// As `authorize`; `SignUpClosed`; `NameTaken`; `NameReserved`; `PasswordRefused`; `EmailRefused`.
+    /// As `authorize`; `SignUpClosed`; `InvitationUnknown`; `NameTaken`; `NameReserved`; `PasswordRefused`; `EmailRefused`.
     async fn sign_up(&self, asker: &Asker, new: &NewAccount) -> Result<(), IdentityError>;
 
     /// Another password: the user's own, who says the old one besides, or by an administrator. All tokens and sessions
@@ -45,11 +46,16 @@ pub trait Identities: Send + Sync + 'static {
     /// As `authorize`; `PasswordRefused`; `AccountUnknown`.
     async fn change_password(&self, asker: &Asker, change: &PasswordChange) -> Result<(), IdentityError>;
 
-    /// Signs a user in by name and password: a secret for the management API, for some hours.
+    /// Signs a user in by name and password, and by a code if the user has a second factor: a secret for the management
+    /// API, for some hours.
     ///
     /// # Errors
-    /// `WrongCredentials`; `Throttled`; `Overloaded`; `Unavailable`.
-    async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError>;
+    /// `WrongCredentials`; `SecondFactorNeeded`; `WrongCode`; `Throttled`; `Overloaded`; `Unavailable`.
+    async fn sign_in(
+        &self,
+        asker: &Asker,
+        code: Option<&SecretString>,
+    ) -> Result<IssuedCredential, IdentityError>;
 
     /// Makes an access token of the asker's, or a robot of a namespace that the asker manages. Its secret is in the
     /// answer and never again anywhere. What the asker's own credential is limited to, it cannot give away.
@@ -131,6 +137,8 @@ pub struct NewAccount {
     pub email: String,
     /// Administrators may make administrators.
     pub role: Role,
+    /// The secret of an invitation.
+    pub invitation: Option<SecretString>,
 }
 
 /// Another password for somebody.
@@ -174,6 +182,36 @@ pub enum IdentityError {
     /// No such user, a wrong password or secret, a disabled account: which of them is not said.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// The password is right, and a code of the second factor must be sent with it.
+    #[error("this account has a second factor: send its code, or a recovery code, as `code` besides")]
+    SecondFactorNeeded,
+    /// The password is right, and not enough.
+    #[error(
+        "this account has a second factor, so that its password alone is not enough: use an access token, or sign in with \
+         a code"
+    )]
+    AccessTokenNeeded,
+    /// The code is not good, or not any more.
+    #[error("this code is wrong, too old, or was used before")]
+    WrongCode,
+    /// A second factor counts already.
+    #[error("there is a second factor already; remove it first")]
+    SecondFactorExists,
+    /// There is none.
+    #[error("there is no second factor to confirm or remove; start one first")]
+    SecondFactorMissing,
+    /// What a mail said is not good (any more).
+    #[error("this link was used, has ended, or never was one; ask for another mail")]
+    TicketUnknown,
+    /// There is no such invitation.
+    #[error("this invitation was used or revoked, has ended, or never was one; ask for another")]
+    InvitationUnknown,
+    /// There is nowhere to write to.
+    #[error("there is no e-mail address; set one first")]
+    NoEmail,
+    /// Nothing can be sent.
+    #[error("this hub sends no mail; ask an administrator")]
+    NoMail,
     /// Too many wrong passwords were tried lately, for this account or from this address.
     #[error("too many failed logins")]
     Throttled {

@@ -18,6 +18,7 @@ use crate::{
         },
         credentials::Credential,
         organizations::{Level, MemberRole},
+        proofs::SecondFactor,
     },
     wire,
 };
@@ -93,6 +94,8 @@ impl Wire for AccessFacts {
             repositories: written_all(&self.repositories),
             credential: self.credential.as_ref().map(Credential::to_message),
             namespaces: written_all(&self.namespaces),
+            second_factor: self.second_factor.as_ref().map(|factor| factor.sealed_secret.clone()),
+            revision: self.revision,
         }
     }
 
@@ -102,6 +105,8 @@ impl Wire for AccessFacts {
             credential: message.credential.map(Credential::from_message).transpose()?,
             repositories: read_all(message.repositories)?,
             namespaces: read_all(message.namespaces)?,
+            second_factor: message.second_factor.map(|sealed_secret| SecondFactor { sealed_secret }),
+            revision: message.revision,
         })
     }
 }

@@ -112,6 +112,7 @@ impl Wire for NewCredential {
             label: self.label.clone(),
             limits: Some(self.limits.to_message()),
             expires_ms: self.expires.map(Timestamp::as_millisecond),
+            revision: self.revision,
         }
     }
 
@@ -123,6 +124,7 @@ impl Wire for NewCredential {
             label: at_most("label", LONGEST_LABEL, message.label)?,
             limits: read("limits", message.limits)?,
             expires: moment("expires_ms", message.expires_ms)?,
+            revision: message.revision,
         })
     }
 }

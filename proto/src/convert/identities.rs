@@ -124,13 +124,15 @@ pub(crate) fn sign_up_request(asker: &Asker, new: &NewAccount) -> wire::SignUpRe
         password: new.password.expose_secret().to_owned(),
         email: new.email.clone(),
         role: new.role.to_message(),
+        invitation: new.invitation.as_ref().map(|secret| secret.expose_secret().to_owned()),
     }
 }
 
 pub(crate) fn sign_up(message: wire::SignUpRequest) -> Result<(Asker, NewAccount), BadField> {
-    let wire::SignUpRequest { asker, name, password, email, role } = message;
+    let wire::SignUpRequest { asker, name, password, email, role, invitation } = message;
     let (name, role) = (parsed("name", &name)?, Role::from_message(role)?);
-    let new = NewAccount { name, password: SecretString::from(password), email, role };
+    let (password, invitation) = (SecretString::from(password), invitation.map(SecretString::from));
+    let new = NewAccount { name, password, email, role, invitation };
     Ok((read("asker", asker)?, new))
 }
 

@@ -21,6 +21,7 @@ use crate::{
             RepositoryPattern, Revocation, Revoked,
         },
         organizations::{Grantee, Level, MemberRole, Membership, Organization, OrganizationProfile, Team},
+        proofs::SecondFactor,
         quotas::{ByteLimit, Quota},
         repositories::{
             Expected, Manifest, NewManifest, RepositoryEntry, TagChange, TagEvent, TagHistory, Viewer,
@@ -34,6 +35,7 @@ use crate::{
 };
 
 mod identities;
+mod proofs;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const LOCATOR: &str = "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -294,11 +296,14 @@ fn what_the_account_contract_says_reads_back() {
         credential: Some(credential()),
         repositories: vec![absent.clone()],
         namespaces: vec![free.clone(), team],
+        second_factor: Some(SecondFactor { sealed_secret: Bytes::from_static(b"sealed") }),
+        revision: 7,
     };
     let message = writes_back(&facts);
     assert!(message.account.is_some() && message.credential.is_some());
     assert_eq!((message.repositories.len(), message.namespaces.len()), (1, 2));
-    writes_back(&AccessFacts { account: None, credential: None, repositories: vec![], namespaces: vec![] });
+    assert_eq!((message.second_factor.as_deref(), message.revision), (Some(&b"sealed"[..]), 7));
+    writes_back(&AccessFacts::default());
 
     reads_back(&NamespaceFacts { kind: Some(NamespaceKind::User), role: Some(MemberRole::Member), ..free });
     let (visibility, level) = (Some(Visibility::Public), Some(Level::Read));
@@ -358,9 +363,10 @@ fn what_the_credential_contract_says_reads_back() {
         label: String::new(),
         limits,
         expires: Some(moment()),
+        revision: Some(3),
     };
     reads_back(&new);
-    reads_back(&NewCredential { expires: None, ..new });
+    reads_back(&NewCredential { expires: None, revision: None, ..new });
 
     for owner in [CredentialOwner::User(parse("alice")), CredentialOwner::Robots(parse("team"))] {
         reads_back(&owner);
@@ -386,6 +392,8 @@ fn what_the_user_contract_says_reads_back() {
         standing: Standing::Disabled,
         profile: profile.clone(),
         created: moment(),
+        email_verified: true,
+        second_factor: true,
     };
     reads_back(&Page { entries: vec![user], more: More::Yes });
 
@@ -486,6 +494,7 @@ fn what_decisions_depend_on_reads_back() {
         credential: Some(credential()),
         repositories: vec![absent, there],
         namespaces: vec![namespace, nobodys],
+        ..AccessFacts::default()
     };
     let message = writes_back(&facts);
     assert_eq!((message.repositories.len(), message.namespaces.len()), (2, 2));

@@ -37,6 +37,8 @@ impl Wire for User {
             standing: self.standing.to_message(),
             profile: Some(self.profile.to_message()),
             created_ms: self.created.as_millisecond(),
+            email_verified: self.email_verified,
+            second_factor: self.second_factor,
         }
     }
 
@@ -47,6 +49,8 @@ impl Wire for User {
             standing: Standing::from_message(message.standing)?,
             profile: read("profile", message.profile)?,
             created: timestamp("created_ms", message.created_ms)?,
+            email_verified: message.email_verified,
+            second_factor: message.second_factor,
         })
     }
 }

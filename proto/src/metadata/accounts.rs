@@ -15,6 +15,7 @@ use super::{
     Actor, Standing, Visibility,
     credentials::{Credential, SecretHash},
     organizations::{Level, MemberRole},
+    proofs::SecondFactor,
 };
 use crate::auth::{KeyId, VerificationKey};
 
@@ -133,7 +134,7 @@ pub enum FactsOf {
 }
 
 /// What it is decided by.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AccessFacts {
     /// The user who asks, or for whom the credential stands, or in whose namespace the robot is; none if there is no such
     /// account.
@@ -144,6 +145,10 @@ pub struct AccessFacts {
     pub repositories: Vec<RepositoryFacts>,
     /// In the order asked.
     pub namespaces: Vec<NamespaceFacts>,
+    /// What the account must prove besides its password, if anything.
+    pub second_factor: Option<SecondFactor>,
+    /// Of the account: another one after each change that ends what was begun before.
+    pub revision: i64,
 }
 
 /// What is known of a repository and the user who asks.
@@ -286,6 +291,36 @@ pub enum AccountError {
     SigningKeyUnknown {
         /// Its name.
         id: KeyId,
+    },
+    /// A second factor counts already.
+    #[error("{user} has a second factor already")]
+    SecondFactorExists {
+        /// Who.
+        user: AccountName,
+    },
+    /// No second factor like that counts or was proposed.
+    #[error("{user} has no such second factor")]
+    SecondFactorUnknown {
+        /// Who.
+        user: AccountName,
+    },
+    /// A code is good once.
+    #[error("this code of {user} was used before")]
+    CodeSpent {
+        /// Whose.
+        user: AccountName,
+    },
+    /// What a mail said is not good (any more).
+    #[error("this link was used, has ended, or never was one")]
+    TicketUnknown,
+    /// There is no such invitation.
+    #[error("this invitation was used or revoked, has ended, or never was one")]
+    InvitationUnknown,
+    /// The account is not what it was when this was begun.
+    #[error("the account {user} has changed meanwhile")]
+    AccountChanged {
+        /// Whose.
+        user: AccountName,
     },
     /// There are as many as there may be.
     #[error("there are {limit} {what} already, as many as there may be")]

@@ -44,7 +44,8 @@ pub trait Credentials: Send + Sync + 'static {
     ///
     /// # Errors
     /// `OwnerUnknown`; `CredentialExists` if the namespace has a robot of that name; `CredentialUnknown` if it is to end
-    /// with another one that is not there; `TooMany`; `Conflict`; `Unavailable`.
+    /// with another one that is not there; `TooMany`; `AccountChanged` if the user has another revision; `Conflict`;
+    /// `Unavailable`.
     async fn put_credential(&self, new: &NewCredential, actor: &Actor) -> Result<(), AccountError>;
 
     /// Those of an owner, the oldest first, expired ones too until they are removed.
@@ -96,6 +97,8 @@ pub struct NewCredential {
     pub limits: Limits,
     /// When it ends; none: when it is revoked.
     pub expires: Option<Timestamp>,
+    /// What the revision of the user must still be, for one that is given for a password.
+    pub revision: Option<i64>,
 }
 
 /// For whom a credential stands.

@@ -36,7 +36,8 @@ pub trait Users: Send + Sync + 'static {
     async fn users(&self, page: &PageRequest<AccountName>) -> Result<Page<User>, AccountError>;
 
     /// Changes a user, all or nothing. A new password, and a role or standing that allows less, is told as a revocation
-    /// of the user's tokens; a new password ends the user's sessions too. The last active administrator stays one.
+    /// of the user's tokens; a new password ends the user's sessions too. Another e-mail address is not verified. The last
+    /// active administrator stays one.
     ///
     /// # Errors
     /// `AccountUnknown`; `LastAdministrator`; `Conflict`; `Unavailable`.
@@ -61,6 +62,10 @@ pub struct User {
     pub profile: Profile,
     /// When the account was made.
     pub created: Timestamp,
+    /// Whether a mail to the address has reached the user.
+    pub email_verified: bool,
+    /// Whether signing in takes a code.
+    pub second_factor: bool,
 }
 
 /// What is said of a user.

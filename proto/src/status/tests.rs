@@ -47,6 +47,7 @@ fn blob_errors_survive() {
 fn auth_errors_survive() {
     survives(&[
         AuthError::WrongCredentials,
+        AuthError::AccessTokenNeeded,
         AuthError::UnknownService { asked: "a\nb".to_owned(), known: "registry".to_owned() },
         AuthError::Throttled { retry_after_seconds: 30 },
         AuthError::Overloaded { retry_after_seconds: 3 },
@@ -58,6 +59,15 @@ fn auth_errors_survive() {
 fn identity_errors_survive() {
     survives(&[
         IdentityError::WrongCredentials,
+        IdentityError::SecondFactorNeeded,
+        IdentityError::AccessTokenNeeded,
+        IdentityError::WrongCode,
+        IdentityError::SecondFactorExists,
+        IdentityError::SecondFactorMissing,
+        IdentityError::TicketUnknown,
+        IdentityError::InvitationUnknown,
+        IdentityError::NoMail,
+        IdentityError::NoEmail,
         IdentityError::Throttled { retry_after_seconds: 30 },
         IdentityError::SignInNeeded { missing: "push to alice/app".to_owned() },
         IdentityError::Hidden { what: "repository alice/app".to_owned() },
@@ -149,6 +159,12 @@ fn account_errors_survive() {
         AccountError::CredentialExists { name: parse("team+ci") },
         AccountError::CredentialUnknown { id: parse("01ARZ3NDEKTSV4RRFFQ69G5FAV") },
         AccountError::SigningKeyUnknown { id: crate::auth::KeyId("thumbprint".to_owned()) },
+        AccountError::SecondFactorExists { user: parse("alice") },
+        AccountError::SecondFactorUnknown { user: parse("alice") },
+        AccountError::CodeSpent { user: parse("alice") },
+        AccountError::TicketUnknown,
+        AccountError::InvitationUnknown,
+        AccountError::AccountChanged { user: parse("alice") },
         AccountError::TooMany { what: "robots of team".to_owned(), limit: 200 },
         AccountError::Conflict { attempted: attempted() },
         AccountError::Damaged { what: "a record".to_owned() },

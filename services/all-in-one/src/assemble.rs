@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use auth::mail::Mail;
 use axum::Router;
 use metadata::keyspace::embedded::Embedded;
 use proto::metadata::{
-    Accounts, AuditLog, Credentials, Organizations, Quotas, Reclaim, Repositories, Rules, Users,
+    Accounts, AuditLog, Credentials, Organizations, Proofs, Quotas, Reclaim, Repositories, Rules, Users,
 };
 use service_kit::{
     clock::{self, Clock},
@@ -46,6 +47,8 @@ pub struct Hub {
     pub audit: Arc<dyn AuditLog>,
     /// For operators.
     pub quotas: Arc<dyn Quotas>,
+    /// For operators.
+    pub proofs: Arc<dyn Proofs>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -74,6 +77,9 @@ pub enum AssembleError {
     /// The keyspace is not ours to use.
     #[error(transparent)]
     Keyspace(#[from] metadata::schema::FoundError),
+    /// Mail cannot be sent.
+    #[error(transparent)]
+    Mail(#[from] auth::mail::MailError),
     /// Tokens cannot be signed.
     #[error(transparent)]
     Signing(#[from] auth::PrepareError),
@@ -97,32 +103,19 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     let blobs =
         open_blobs((settings, data), &secrets, process, &metadata, (clock.clone(), random.clone())).await?;
 
-    let auth = auth_over(settings, &metadata, &secrets, (clock.clone(), random));
+    let mail = auth::mail::begun(&settings.mail, &process.shutdown)?;
+    let auth = auth_over(settings, &metadata, (&secrets, mail), (clock.clone(), random));
     auth.prepare().await?;
     look_after(&auth, process);
 
-    let services = registry_api::Services {
-        auth: Arc::new(auth.clone()),
-        identities: Arc::new(auth.clone()),
-        uploads: metadata.clone(),
-        repositories: metadata.clone(),
-        settings: metadata.clone(),
-        users: metadata.clone(),
-        organizations: metadata.clone(),
-        credentials: metadata.clone(),
-        audit: metadata.clone(),
-        quotas: metadata.clone(),
-        avatars: metadata.clone(),
-        blobs,
-    };
-    let pages = ui::Services { auth: Arc::new(auth.clone()), repositories: metadata.clone() };
     let edge = registry_api::Process {
         clock,
         shutdown: process.shutdown.clone(),
         readiness: process.readiness.clone(),
     };
+    let services = edge_services(&auth, &metadata, blobs);
     let router = registry_api::router(services, &settings.registry, &edge)
-        .fallback_service(ui::router(pages, settings.ui.clone()));
+        .fallback_service(ui::router(pages(&auth, &metadata), settings.ui.clone()));
     Ok(Hub {
         router,
         auth,
@@ -134,8 +127,40 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         credentials: metadata.clone(),
         audit: metadata.clone(),
         quotas: metadata.clone(),
+        proofs: metadata.clone(),
         repositories: metadata,
     })
+}
+
+fn edge_services(
+    auth: &auth::Service,
+    metadata: &Arc<metadata::Service>,
+    blobs: Arc<blob::Service>,
+) -> registry_api::Services {
+    registry_api::Services {
+        auth: Arc::new(auth.clone()),
+        identities: Arc::new(auth.clone()),
+        self_service: Arc::new(auth.clone()),
+        uploads: metadata.clone(),
+        repositories: metadata.clone(),
+        settings: metadata.clone(),
+        users: metadata.clone(),
+        organizations: metadata.clone(),
+        credentials: metadata.clone(),
+        audit: metadata.clone(),
+        quotas: metadata.clone(),
+        avatars: metadata.clone(),
+        blobs,
+    }
+}
+
+fn pages(auth: &auth::Service, metadata: &Arc<metadata::Service>) -> ui::Services {
+    ui::Services {
+        auth: Arc::new(auth.clone()),
+        identities: Arc::new(auth.clone()),
+        self_service: Arc::new(auth.clone()),
+        repositories: metadata.clone(),
+    }
 }
 
 async fn found_metadata(
@@ -181,7 +206,7 @@ async fn open_blobs(
 fn auth_over(
     settings: &Settings,
     metadata: &Arc<metadata::Service>,
-    secrets: &Secrets,
+    (secrets, mail): (&Secrets, Option<Arc<dyn Mail>>),
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
 ) -> auth::Service {
     let config = auth::config::Config {
@@ -196,8 +221,10 @@ fn auth_over(
         accounts: metadata.clone(),
         users: metadata.clone(),
         credentials: metadata.clone(),
+        proofs: metadata.clone(),
+        invitations: metadata.clone(),
     };
-    auth::Service::new(contracts, &config, clock, random)
+    auth::Service::new(contracts, mail, &config, clock, random)
 }
 
 fn look_after(auth: &auth::Service, process: &Process) {

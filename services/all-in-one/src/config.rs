@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::config::{AccountsConfig, AdministratorConfig, KeysConfig, PasswordConfig};
+use auth::config::{AccountsConfig, AdministratorConfig, KeysConfig, MailConfig, PasswordConfig};
 use proto::metadata::{Visibility, quotas::ByteLimit};
 use serde::Deserialize;
 use service_kit::{
@@ -45,6 +45,8 @@ pub struct Settings {
     pub accounts: AccountsConfig,
     /// What tokens are signed with.
     pub keys: KeysConfig,
+    /// How mail is sent; off by default.
+    pub mail: MailConfig,
     /// The first administrator.
     pub administrator: AdministratorConfig,
     /// Probes and metrics; on loopback at the next port by default.
@@ -70,6 +72,7 @@ impl Default for Settings {
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
             keys: KeysConfig::default(),
+            mail: MailConfig::default(),
             administrator: AdministratorConfig::default(),
             admin: AdminConfig::default(),
             telemetry: TelemetryConfig::default(),

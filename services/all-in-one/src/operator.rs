@@ -16,6 +16,7 @@ use proto::{
         audit::AuditLogClient,
         credentials::{self, CredentialsClient},
         organizations::{self as orgs, OrganizationsClient},
+        proofs::{self, ProofsClient},
         quotas::QuotasClient,
         reclaim::{self, ReclaimClient},
         repositories::{self, RepositoriesClient},
@@ -180,6 +181,7 @@ struct Operator {
     credentials: CredentialsClient,
     audit: AuditLogClient,
     quotas: QuotasClient,
+    proofs: ProofsClient,
 }
 
 impl Command {
@@ -227,6 +229,7 @@ impl Operator {
             credentials: CredentialsClient::new(channel.clone(), DEADLINE),
             audit: AuditLogClient::new(channel.clone(), DEADLINE),
             quotas: QuotasClient::new(channel.clone(), DEADLINE),
+            proofs: ProofsClient::new(channel.clone(), DEADLINE),
             reclaim: ReclaimClient::new(channel, DEADLINE),
         })
     }
@@ -273,6 +276,7 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     let routes = credentials::server::add_to(routes, hub.credentials.clone());
     let routes = proto::metadata::audit::server::add_to(routes, hub.audit.clone());
     let routes = proto::metadata::quotas::server::add_to(routes, hub.quotas.clone());
+    let routes = proofs::server::add_to(routes, hub.proofs.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

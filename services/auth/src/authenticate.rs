@@ -11,16 +11,18 @@ use proto::{
         AccountError, Standing,
         accounts::{AccessFacts, AccessQuestion, Account, FactsOf},
         credentials::{Credential, Holder, SecretHash},
+        proofs::{Code, SecondFactor},
     },
 };
 use secrecy::SecretString;
 
 use crate::{
     Parts,
+    errands::Errand,
     password::Checked,
     policy::{Known, Principal, Through},
     secret,
-    throttle::{Network, Try, Wait, Who},
+    throttle::{Begun, Network, Try, Wait, Who},
 };
 
 /// What somebody has shown, and from where.
@@ -55,9 +57,20 @@ impl Authenticated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LoginError {
     Wrong,
-    Throttled { retry_after_seconds: u32 },
-    Overloaded { retry_after_seconds: u32 },
-    Unavailable { attempted: &'static str },
+    /// The password is right, and a code must come with it.
+    SecondFactorNeeded,
+    /// The password is right, and not enough where no code can come with it.
+    AccessTokenNeeded,
+    WrongCode,
+    Throttled {
+        retry_after_seconds: u32,
+    },
+    Overloaded {
+        retry_after_seconds: u32,
+    },
+    Unavailable {
+        attempted: &'static str,
+    },
 }
 
 impl From<Wait> for LoginError {
@@ -83,48 +96,128 @@ impl Parts {
         }
     }
 
-    /// A name that cannot be one is asked for as nobody.
+    /// Who has a second factor does not get far with a password alone.
     async fn by_password(
         &self,
         given: &Credentials,
         address: Option<IpAddr>,
         about: About,
     ) -> Result<Authenticated, LoginError> {
-        let name: Option<AccountName> = given.username.parse().ok();
-        let this = Try { who: Who::Account(name.clone()), from: address.map(Network::from) };
-        self.throttle.look(&this, self.clock.now())?;
+        let this = try_of(&given.username, address);
+        let (login, begun) = self.with_password(&this, given, about).await?;
+        if login.facts.second_factor.is_some() {
+            // Whoever knows the password may know so; but nobody is known here by that.
+            begun.void();
+            return Err(LoginError::AccessTokenNeeded);
+        }
+        begun.right(self.clock.now());
+        Ok(login)
+    }
 
+    /// The same for who can send a code besides. One that nobody needs is passed over.
+    pub(crate) async fn by_password_and_code(
+        &self,
+        given: &Credentials,
+        code: Option<&SecretString>,
+        address: Option<IpAddr>,
+    ) -> Result<Authenticated, LoginError> {
+        let this = try_of(&given.username, address);
+        let (login, begun) = self.with_password(&this, given, About::default()).await?;
+        match (&login.facts.account, &login.facts.second_factor, code) {
+            (Some(account), Some(factor), Some(code)) => {
+                self.proven(&account.name, factor, code, begun).await?;
+            }
+            (_, Some(_), None) => {
+                begun.void();
+                return Err(LoginError::SecondFactorNeeded);
+            }
+            _ => begun.right(self.clock.now()),
+        }
+        Ok(login)
+    }
+
+    /// Who has that name and password. The try is not over: dropped, it has been a wrong one. A name that cannot be one
+    /// is asked for as nobody; a right password of a disabled account is a wrong one.
+    async fn with_password<'a>(
+        &'a self,
+        this: &'a Try,
+        given: &Credentials,
+        about: About,
+    ) -> Result<(Authenticated, Begun<'a>), LoginError> {
+        self.throttle.look(this, self.clock.now())?;
+        let name: Option<AccountName> = given.username.parse().ok();
         let facts = self.facts(name.map_or(FactsOf::Anonymous, FactsOf::User), about).await?;
-        let account = facts.account.as_ref();
-        let checked = self.check(&this, &given.password, account).await?;
-        let principal = match (account, checked) {
-            (Some(account), Checked::Right) if account.standing == Standing::Active => {
+
+        let (checked, begun) = self.compare(this, &given.password, facts.account.as_ref()).await?;
+        let principal = match (&facts.account, checked) {
+            (Some(account), Checked::Right) => {
+                self.renew(account, &given.password);
                 user(account, Through::Password)
             }
             _ => return Err(LoginError::Wrong),
         };
-        Ok(Authenticated { principal, facts })
+        Ok((Authenticated { principal, facts }, begun))
     }
 
-    /// Compares a password, unless too many wrong ones were tried; a right one of a disabled account is a wrong one.
-    pub(crate) async fn check(
-        &self,
-        this: &Try,
+    /// Compares a password, unless too many wrong ones were tried. The try is not over.
+    pub(crate) async fn compare<'a>(
+        &'a self,
+        this: &'a Try,
         given: &SecretString,
         account: Option<&Account>,
-    ) -> Result<Checked, LoginError> {
+    ) -> Result<(Checked, Begun<'a>), LoginError> {
         // Only who has a turn counts, so that many who log in rightly at once wait for each other instead.
         let turn = self.passwords.turn().await?;
         let begun = self.throttle.begin(this, self.clock.now())?;
 
-        let checked = turn.check(given, account.map(|account| &account.password_hash)).await;
         let active = account.is_some_and(|account| account.standing == Standing::Active);
-        match &checked {
-            Ok(Checked::Right) if active => begun.right(self.clock.now()),
-            Ok(_) => drop(begun),
+        match turn.check(given, account.map(|account| &account.password_hash)).await {
+            Ok(Checked::Right) if active => Ok((Checked::Right, begun)),
+            Ok(_) => Ok((Checked::Wrong, begun)),
+            Err(error) => {
+                begun.void();
+                Err(error)
+            }
+        }
+    }
+
+    /// Uses a code up. A wrong one counts as a wrong password does.
+    pub(crate) async fn proven(
+        &self,
+        user: &AccountName,
+        factor: &SecondFactor,
+        typed: &SecretString,
+        begun: Begun<'_>,
+    ) -> Result<(), LoginError> {
+        let spent = match self.second_factors.code(user, factor, typed, self.clock.now()) {
+            Ok(Some(code)) => self.spend(user, factor, code).await,
+            Ok(None) => Err(LoginError::WrongCode),
+            Err(error) => Err(error),
+        };
+        match spent {
+            Ok(()) => begun.right(self.clock.now()),
+            Err(LoginError::WrongCode) => drop(begun),
             Err(_) => begun.void(),
         }
-        checked
+        spent
+    }
+
+    async fn spend(&self, user: &AccountName, factor: &SecondFactor, code: Code) -> Result<(), LoginError> {
+        match self.contracts.proofs.spend_code(user, factor, code).await {
+            Ok(()) => Ok(()),
+            Err(AccountError::CodeSpent { .. } | AccountError::SecondFactorUnknown { .. }) => {
+                Err(LoginError::WrongCode)
+            }
+            Err(error) => Err(silent(&error)),
+        }
+    }
+
+    /// If the password would be hashed in another way today, it is, later: nobody waits for it.
+    fn renew(&self, account: &Account, password: &SecretString) {
+        if self.passwords.is_outdated(&account.password_hash) {
+            let (user, kept) = (account.name.clone(), account.password_hash.clone());
+            self.errands.ask(Errand::Rehash { user, kept, password: password.clone() });
+        }
     }
 
     async fn by_secret(
@@ -153,11 +246,16 @@ impl Parts {
         Ok(Authenticated { principal, facts })
     }
 
-    async fn facts(&self, asker: FactsOf, about: About) -> Result<AccessFacts, LoginError> {
+    pub(crate) async fn facts(&self, asker: FactsOf, about: About) -> Result<AccessFacts, LoginError> {
         let About { repositories, namespaces } = about;
         let question = AccessQuestion { asker, repositories, namespaces };
         self.contracts.accounts.access_facts(&question).await.map_err(|error| silent(&error))
     }
+}
+
+/// A try at the password of whoever has that name.
+pub(crate) fn try_of(username: &str, address: Option<IpAddr>) -> Try {
+    Try { who: Who::Account(username.parse().ok()), from: address.map(Network::from) }
 }
 
 /// For whom a credential stands, if it is good now and `username` is theirs or nobody's.
@@ -202,7 +300,8 @@ pub(crate) fn silent(error: &AccountError) -> LoginError {
 impl From<LoginError> for AuthError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong => Self::WrongCredentials,
+            LoginError::Wrong | LoginError::WrongCode => Self::WrongCredentials,
+            LoginError::SecondFactorNeeded | LoginError::AccessTokenNeeded => Self::AccessTokenNeeded,
             LoginError::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
             LoginError::Overloaded { retry_after_seconds } => Self::Overloaded { retry_after_seconds },
             LoginError::Unavailable { attempted } => Self::Unavailable { attempted: attempted.into() },
@@ -214,6 +313,9 @@ impl From<LoginError> for IdentityError {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::Wrong => Self::WrongCredentials,
+            LoginError::SecondFactorNeeded => Self::SecondFactorNeeded,
+            LoginError::AccessTokenNeeded => Self::AccessTokenNeeded,
+            LoginError::WrongCode => Self::WrongCode,
             LoginError::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
             LoginError::Overloaded { retry_after_seconds } => Self::Overloaded { retry_after_seconds },
             LoginError::Unavailable { attempted } => Self::Unavailable { attempted: attempted.into() },

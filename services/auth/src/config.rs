@@ -16,6 +16,10 @@ use service_kit::{
 
 use crate::policy::Founders;
 
+pub use mail::{Base, MailConfig, MailConfigError, MailServer, Security, Sender};
+
+mod mail;
+
 const KEY_SECRET: &str = "key_secret";
 const SECRET_LENGTH: usize = 16;
 
@@ -58,6 +62,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// What tokens are signed with.
     pub keys: KeysConfig,
+    /// How mail is sent; off by default.
+    pub mail: MailConfig,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +83,8 @@ struct Given {
     accounts: AccountsConfig,
     #[serde(default)]
     keys: KeysConfig,
+    #[serde(default)]
+    mail: MailConfig,
 }
 
 /// Why this is no configuration of auth.
@@ -106,6 +114,7 @@ impl TryFrom<Given> for Config {
             password: given.password,
             accounts: given.accounts,
             keys: given.keys,
+            mail: given.mail,
         };
         config.checked()
     }
@@ -122,6 +131,7 @@ impl Config {
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
             keys: KeysConfig::default(),
+            mail: MailConfig::default(),
         }
     }
 
@@ -168,7 +178,8 @@ impl PasswordConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountsConfig {
-    /// Who may make an account: `closed` (administrators only, the default) or `open`.
+    /// Who may make an account: `closed` (administrators, for others, and whom they invite; the default), `invitation`
+    /// (also whom owners of organizations invite) or `open`.
     pub sign_up: SignUp,
     /// Who may make an organization: `users` (the default) or `administrators`.
     pub organizations: Founders,
@@ -183,7 +194,9 @@ pub struct AccountsConfig {
 pub enum SignUp {
     /// Everybody, their own.
     Open,
-    /// Administrators, for others.
+    /// Whoever is invited, also by owners of organizations.
+    Invitation,
+    /// Administrators, for others, and whoever is invited by them.
     #[default]
     Closed,
 }
@@ -288,6 +301,8 @@ mod tests {
         assert_eq!((default.sign_up, default.organizations), (SignUp::Closed, Founders::Users));
         assert_eq!(default.session_lifetime.as_secs(), 12 * 3600);
 
+        let invited = read("key_secret = 'sixteen bytes ok'\naccounts = { sign_up = 'invitation' }").unwrap();
+        assert_eq!(invited.accounts.sign_up, SignUp::Invitation);
         let given = "sign_up = 'open', organizations = 'administrators', session_lifetime = '7d'";
         let given =
             read(&format!("key_secret = 'sixteen bytes ok'\naccounts = {{ {given} }}")).unwrap().accounts;

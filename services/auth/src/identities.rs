@@ -9,6 +9,7 @@ use proto::{
     },
     metadata::{AccountError, Actor, credentials::Revocation},
 };
+use secrecy::SecretString;
 
 use crate::{
     Parts, Service,
@@ -16,7 +17,7 @@ use crate::{
     policy::{self, Principal},
 };
 
-mod accounts;
+pub(crate) mod accounts;
 mod credentials;
 
 #[async_trait]
@@ -34,8 +35,12 @@ impl Identities for Service {
         self.0.change_password(asker, change).await
     }
 
-    async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError> {
-        self.0.sign_in(asker).await
+    async fn sign_in(
+        &self,
+        asker: &Asker,
+        code: Option<&SecretString>,
+    ) -> Result<IssuedCredential, IdentityError> {
+        self.0.sign_in(asker, code).await
     }
 
     async fn issue_credential(
@@ -53,18 +58,18 @@ impl Identities for Service {
 
 impl Parts {
     /// Who asks, if they may do `deed`.
-    async fn permitted(&self, asker: &Asker, deed: &Deed) -> Result<Authenticated, IdentityError> {
+    pub(crate) async fn permitted(&self, asker: &Asker, deed: &Deed) -> Result<Authenticated, IdentityError> {
         let login = self.authenticate(shown(asker), about(deed)).await?;
         self.authorized(&login, deed)?;
         Ok(login)
     }
 
-    fn authorized(&self, login: &Authenticated, deed: &Deed) -> Result<(), IdentityError> {
+    pub(crate) fn authorized(&self, login: &Authenticated, deed: &Deed) -> Result<(), IdentityError> {
         policy::authorized(&login.principal, deed, login.known(), self.rules.organizations)
     }
 }
 
-fn shown(asker: &Asker) -> Shown<'_> {
+pub(crate) fn shown(asker: &Asker) -> Shown<'_> {
     Shown { credentials: asker.credentials.as_ref(), address: asker.address }
 }
 
@@ -94,13 +99,13 @@ fn permit(login: &Authenticated, asker: &Asker) -> Permit {
     }
 }
 
-fn actor(principal: &Principal, asker: &Asker) -> Actor {
+pub(crate) fn actor(principal: &Principal, asker: &Asker) -> Actor {
     let (subject, credential) = (principal.subject(), principal.credential().cloned());
     Actor { subject, via: asker.via, address: asker.address, credential }
 }
 
 /// What metadata refused, as far as whoever asked can do something about it.
-fn refusal(error: AccountError) -> IdentityError {
+pub(crate) fn refusal(error: AccountError) -> IdentityError {
     match error {
         AccountError::NameTaken { name } => IdentityError::NameTaken { name: name.to_string() },
         AccountError::NameReserved { name } => IdentityError::NameReserved { name: name.to_string() },
@@ -110,6 +115,16 @@ fn refusal(error: AccountError) -> IdentityError {
         }
         AccountError::CredentialExists { name } => IdentityError::CredentialExists { name },
         AccountError::TooMany { limit, .. } => IdentityError::TooMany { limit },
+        AccountError::OrganizationUnknown { name } => {
+            IdentityError::Hidden { what: format!("organization {name}") }
+        }
+        AccountError::SecondFactorExists { .. } => IdentityError::SecondFactorExists,
+        AccountError::SecondFactorUnknown { .. } => IdentityError::SecondFactorMissing,
+        AccountError::CodeSpent { .. } => IdentityError::WrongCode,
+        AccountError::TicketUnknown => IdentityError::TicketUnknown,
+        AccountError::InvitationUnknown => IdentityError::InvitationUnknown,
+        // What they have shown is not good any more.
+        AccountError::AccountChanged { .. } => IdentityError::WrongCredentials,
         other => silent(&other).into(),
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use proto::{
     auth::{Auth, AuthError, IssuedToken, Offline, TokenRequest, VerificationKey},
-    metadata::{AccountError, Accounts, Credentials, Users},
+    metadata::{AccountError, Accounts, Credentials, Invitations, Proofs, Users},
 };
 use service_kit::{
     clock::Clock,
@@ -17,7 +17,10 @@ use service_kit::{
 use crate::{
     authenticate::{About, Shown, silent},
     config::{AccountsConfig, Config},
+    errands::Errands,
+    mail::Mail,
     password::Passwords,
+    second_factor::SecondFactors,
     signer::{Ground, Signer},
     throttle::Throttle,
     uses::Uses,
@@ -27,14 +30,19 @@ pub mod administrator;
 mod authenticate;
 mod chosen;
 pub mod config;
+mod errands;
 mod identities;
 mod issue;
+pub mod mail;
 mod offline;
 pub mod operator;
 pub mod password;
 pub mod policy;
 mod rotation;
+mod sealing;
+mod second_factor;
 mod secret;
+mod self_service;
 mod signer;
 pub mod start;
 mod throttle;
@@ -56,6 +64,10 @@ pub struct Contracts {
     pub users: Arc<dyn Users>,
     /// Access tokens, robots and sessions.
     pub credentials: Arc<dyn Credentials>,
+    /// Second factors, and what mails say.
+    pub proofs: Arc<dyn Proofs>,
+    /// Invitations to make an account.
+    pub invitations: Arc<dyn Invitations>,
 }
 
 struct Parts {
@@ -63,6 +75,9 @@ struct Parts {
     passwords: Passwords,
     throttle: Throttle,
     uses: Uses,
+    second_factors: SecondFactors,
+    errands: Errands,
+    mail: Option<Arc<dyn Mail>>,
     signer: Signer,
     issuer: issue::Issuer,
     rules: AccountsConfig,
@@ -84,9 +99,10 @@ impl std::fmt::Debug for Contracts {
 }
 
 impl Service {
-    /// The service over `contracts`. Nothing is read or written before `prepare`.
+    /// The service over `contracts`, which sends letters if there is `mail`. Nothing is read or written before `prepare`.
     pub fn new(
         contracts: Contracts,
+        mail: Option<Arc<dyn Mail>>,
         config: &Config,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -96,6 +112,9 @@ impl Service {
             passwords: Passwords::new(config, random.as_ref()),
             throttle: Throttle::new(),
             uses: Uses::default(),
+            second_factors: SecondFactors::new(&config.key_secret, &config.issuer),
+            errands: Errands::default(),
+            mail,
             signer: Signer::new(config),
             issuer: issue::Issuer::new(config),
             rules: config.accounts.clone(),
@@ -108,6 +127,12 @@ impl Service {
     /// Writes now and then, and a last time at the shutdown, which credentials were used: a task of the process.
     pub fn note_uses(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
         self.0.uses.clone().written_to(Arc::clone(&self.0.contracts.credentials), shutdown)
+    }
+
+    /// Does what nobody waits for, letters among it, until the shutdown and what is left then: a task of the process.
+    pub fn do_errands(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
+        let service = self.clone();
+        async move { service.0.do_errands(shutdown).await }
     }
 
     /// Finds the keys that sign tokens, making one if this is the first start or the next one is due. Repeating it is

@@ -5,13 +5,17 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 use auth::{
     Contracts, Service,
     config::{Settings, administrator_password},
+    mail,
     start::{self, First},
 };
 use clap::Parser;
 use oci::AccountName;
 use proto::{
-    auth::{identities, server},
-    metadata::{Accounts, accounts::AccountsClient, credentials::CredentialsClient, users::UsersClient},
+    auth::{identities, self_service, server},
+    metadata::{
+        Accounts, accounts::AccountsClient, credentials::CredentialsClient, invitations::InvitationsClient,
+        proofs::ProofsClient, users::UsersClient,
+    },
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::{
@@ -39,6 +43,8 @@ enum MainError {
     Process(#[from] service_kit::process::ProcessError),
     #[error(transparent)]
     Start(#[from] start::StartError),
+    #[error(transparent)]
+    Mail(#[from] mail::MailError),
 }
 
 #[tokio::main]
@@ -57,13 +63,18 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let contracts = Contracts {
         accounts: Arc::clone(&accounts),
         users: Arc::new(UsersClient::new(channel.clone(), deadline)),
-        credentials: Arc::new(CredentialsClient::new(channel, deadline)),
+        credentials: Arc::new(CredentialsClient::new(channel.clone(), deadline)),
+        proofs: Arc::new(ProofsClient::new(channel.clone(), deadline)),
+        invitations: Arc::new(InvitationsClient::new(channel, deadline)),
     };
-    let service = Service::new(contracts, &settings.auth, clock::system(), random::system());
+    let mail = mail::begun(&settings.auth.mail, &process.shutdown)?;
+    let service = Service::new(contracts, mail, &settings.auth, clock::system(), random::system());
     process.shutdown.spawn(service.note_uses(process.shutdown.clone()));
     process.shutdown.spawn(service.tend_keys(process.shutdown.clone()));
+    process.shutdown.spawn(service.do_errands(process.shutdown.clone()));
     let routes = server::add_to(grpc::Routes::default(), Arc::new(service.clone()));
     let routes = identities::server::add_to(routes, Arc::new(service.clone()));
+    let routes = self_service::server::add_to(routes, Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::AUTH).await?;
 
     let random = random::system();

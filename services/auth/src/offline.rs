@@ -35,12 +35,14 @@ impl Parts {
         address: Option<IpAddr>,
     ) -> Option<SecretString> {
         let Kept { user, through, limits, expires } = kept(login)?;
+        // Not if the password that it is given for was changed meanwhile.
+        let revision = through.is_none().then_some(login.facts.revision);
         let holder = Holder::Offline { user: user.clone(), through };
         let (secret, hash) = secret::made(&holder, self.random.as_ref());
         let id = self.ulids.next().parse().ok()?;
         let label = address.map_or_else(|| "logged in".to_owned(), |from| format!("logged in from {from}"));
 
-        let new = NewCredential { id, hash, holder, label, limits, expires };
+        let new = NewCredential { id, hash, holder, label, limits, expires, revision };
         let (subject, credential) = (login.principal.subject(), login.principal.credential().cloned());
         let actor = Actor { subject, via: Via::Registry, address, credential };
         match self.contracts.credentials.put_credential(&new, &actor).await {

@@ -62,6 +62,17 @@ impl Passwords {
         hash_with(&self.params, password.expose_secret(), salt(random))
     }
 
+    /// Whether a kept hash has other parameters than one that is made today.
+    pub(crate) fn is_outdated(&self, kept: &SecretString) -> bool {
+        let Ok(hash) = PasswordHash::new(kept.expose_secret()) else {
+            return false;
+        };
+        let made = (self.params.m_cost(), self.params.t_cost(), self.params.p_cost());
+        let argon2id = hash.algorithm.as_str() == argon2::Algorithm::Argon2id.as_str();
+        let same = |params: Params| (params.m_cost(), params.t_cost(), params.p_cost()) == made;
+        !argon2id || !Params::try_from(&hash).is_ok_and(same)
+    }
+
     /// Waits until fewer than the configured number are hashed.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, LoginError> {
         match timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await {
@@ -183,6 +194,20 @@ mod tests {
         assert_eq!(late, Err(LoginError::Overloaded { retry_after_seconds: 1 }));
         drop(turns);
         assert!(passwords.turn().await.is_ok());
+    }
+
+    #[test]
+    fn a_hash_of_other_parameters_is_outdated() {
+        let (passwords, random) = passwords();
+        let hash = passwords.hash(&"same".into(), &random).unwrap();
+        assert!(!passwords.is_outdated(&hash));
+
+        let mut config = Config::cheap_for_tests();
+        config.password.iterations += 1;
+        let dearer = Passwords::new(&config, &random);
+        assert!(dearer.is_outdated(&hash));
+        assert!(passwords.is_outdated(&dearer.hash(&"same".into(), &random).unwrap()));
+        assert!(!passwords.is_outdated(&"no hash".into()), "nothing matches it anyway");
     }
 
     #[test]

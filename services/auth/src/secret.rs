@@ -4,12 +4,18 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use oci::AccountName;
 use proto::metadata::credentials::{Holder, SecretHash};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
 
 /// What all secrets begin with, so that no chosen password may.
 pub(crate) const BEGINNING: &str = "bucket_";
+
+const INVITATION: &str = "bucket_invitation_";
+
+/// Of 256 bits.
+const DIGITS: usize = 64;
 
 const KINDS: [&str; 4] = ["bucket_pat_", "bucket_robot_", "bucket_session_", "bucket_refresh_"];
 
@@ -22,14 +28,7 @@ pub(crate) fn made(holder: &Holder, random: &dyn Random) -> (SecretString, Secre
         Holder::Session(_) => session,
         Holder::Offline { .. } => refresh,
     };
-    let mut bits = [0_u8; 32];
-    random.fill(&mut bits);
-
-    let mut secret = String::with_capacity(kind.len() + 64);
-    secret.push_str(kind);
-    for byte in bits {
-        let _ = write!(secret, "{byte:02x}");
-    }
+    let secret = format!("{kind}{}", digits(random));
     let kept = hash(&secret);
     (SecretString::from(secret), kept)
 }
@@ -41,6 +40,42 @@ pub(crate) fn hash_of_secret(given: &SecretString) -> Option<SecretHash> {
     KINDS.iter().any(|kind| given.starts_with(kind)).then(|| hash(given))
 }
 
+/// A secret for a mail to `user`, and what is kept of it. It says whose it is, so that none has to be looked for.
+pub(crate) fn mailed(user: &AccountName, random: &dyn Random) -> (SecretString, SecretHash) {
+    let secret = format!("{}.{user}", digits(random));
+    let kept = hash(&secret);
+    (SecretString::from(secret), kept)
+}
+
+/// Whose a secret is that came back from a mail, and what is kept of it; none: it is no such secret.
+pub(crate) fn of_mail(given: &SecretString) -> Option<(AccountName, SecretHash)> {
+    let given = given.expose_secret().trim();
+    let (digits, user) = given.split_once('.')?;
+    let is_one = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_one.then(|| Some((user.parse().ok()?, hash(given)))).flatten()
+}
+
+/// A secret for whoever is invited, and what is kept of it.
+pub(crate) fn invitation(random: &dyn Random) -> (SecretString, SecretHash) {
+    let secret = format!("{INVITATION}{}", digits(random));
+    let kept = hash(&secret);
+    (SecretString::from(secret), kept)
+}
+
+/// What is kept of the secret of an invitation.
+pub(crate) fn of_invitation(given: &SecretString) -> SecretHash {
+    hash(given.expose_secret().trim())
+}
+
+fn digits(random: &dyn Random) -> String {
+    let mut bits = [0_u8; DIGITS / 2];
+    random.fill(&mut bits);
+    bits.iter().fold(String::with_capacity(DIGITS), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
 fn hash(secret: &str) -> SecretHash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
@@ -49,7 +84,7 @@ fn hash(secret: &str) -> SecretHash {
 
 #[cfg(test)]
 mod tests {
-    use super::{hash_of_secret, made};
+    use super::{hash_of_secret, invitation, made, mailed, of_invitation, of_mail};
     use proto::metadata::credentials::Holder;
     use secrecy::ExposeSecret as _;
     use service_kit::random::SeededRandom;
@@ -78,6 +113,25 @@ mod tests {
         let hash = hash_of_secret(&"bucket_pat_00".into()).unwrap();
         let text = format!("{hash:02x?}").replace(['[', ']', ',', ' '], "");
         assert_eq!(text, "a087c3e6efc3f89ffcb5b0eb141dfc66698f641b5088b94d171078b1240799b5");
+    }
+
+    #[test]
+    fn a_secret_of_a_mail_says_whose_it_is() {
+        let (random, user) = (SeededRandom::new(3), "ann.b-c".parse().unwrap());
+        let (secret, kept) = mailed(&user, &random);
+        assert_eq!(of_mail(&secret), Some((user.clone(), kept)));
+        assert_eq!(of_mail(&format!(" {}\n", secret.expose_secret()).as_str().into()), Some((user, kept)));
+        assert_ne!(of_mail(&secret.expose_secret().replace("ann", "bob").as_str().into()).unwrap().1, kept);
+        for none in ["", ".ann", "00.ann", "ann", &"0".repeat(64), &format!("{}.No Name", "0".repeat(64))] {
+            assert_eq!(of_mail(&none.into()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_an_invitation_is_no_password_and_no_credential() {
+        let (secret, kept) = invitation(&SeededRandom::new(3));
+        assert!(secret.expose_secret().starts_with("bucket_invitation_"));
+        assert_eq!((of_invitation(&secret), hash_of_secret(&secret)), (kept, None));
     }
 
     #[test]

@@ -6,16 +6,11 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    hkdf,
-};
 use jiff::Timestamp;
 use proto::{
     auth::{KeyId, VerificationKey},
     metadata::{Accounts, Actor, accounts::SigningKey},
 };
-use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::{
     clock::Clock,
     jose::{KeyError, PrivateKey},
@@ -26,16 +21,15 @@ use crate::{
     PrepareError,
     config::{Config, KeysConfig},
     rotation,
+    sealing::Sealer,
 };
-
-const NONCE_BYTES: usize = 12;
 
 /// What was read longer ago is read again before anything is signed: a key that was removed meanwhile must not sign.
 const STALE: Duration = Duration::from_secs(30);
 
 /// Finds, makes, seals, opens and exchanges signing keys.
 pub(crate) struct Signer {
-    secret: SecretString,
+    sealer: Sealer,
     keys: KeysConfig,
     known: Mutex<Option<Arc<Known>>>,
     reading: tokio::sync::Mutex<()>,
@@ -66,7 +60,7 @@ pub(crate) struct Ground<'a> {
 impl Signer {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            secret: config.key_secret.clone(),
+            sealer: Sealer::new(&config.key_secret, "token signing keys, 1"),
             keys: config.keys,
             known: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
@@ -136,45 +130,17 @@ impl Signer {
         let private = PrivateKey::generate(self.keys.algorithm)?;
         let public_key = *private.public();
         let verification = VerificationKey { id: KeyId(public_key.thumbprint()), public_key };
-        let sealed_private_key = self.seal(&verification.id, private.pkcs8(), random)?.into();
+        let sealed = self.sealer.seal(verification.id.0.as_bytes(), private.pkcs8(), random);
+        let sealed_private_key =
+            sealed.map_err(|_| PrepareError::Crypto { attempted: "seal a signing key" })?.into();
         Ok(SigningKey { verification, sealed_private_key, created, from, until: None, next: None })
-    }
-
-    fn seal(&self, id: &KeyId, private: &[u8], random: &dyn Random) -> Result<Vec<u8>, PrepareError> {
-        let mut nonce = [0; NONCE_BYTES];
-        random.fill(&mut nonce);
-        let mut sealed = private.to_vec();
-        self.sealing_key()?
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(id.0.as_bytes()),
-                &mut sealed,
-            )
-            .map_err(|_| PrepareError::Crypto { attempted: "seal a signing key" })?;
-        Ok([&nonce[..], &sealed].concat())
     }
 
     fn open(&self, key: &SigningKey) -> Result<ActiveKey, PrepareError> {
         let id = &key.verification.id;
-        let foreign = || PrepareError::KeySealed { id: id.0.clone() };
-        let (nonce, sealed) =
-            key.sealed_private_key.split_first_chunk::<NONCE_BYTES>().ok_or_else(foreign)?;
-
-        let mut sealed = sealed.to_vec();
-        let private = self
-            .sealing_key()?
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(id.0.as_bytes()), &mut sealed)
-            .map_err(|_| foreign())?;
-        Ok(ActiveKey { id: id.clone(), key: PrivateKey::of_pkcs8(private)?, from: key.from })
-    }
-
-    // A key of its own for this purpose, so that the configured secret may have any length and other uses.
-    fn sealing_key(&self) -> Result<LessSafeKey, PrepareError> {
-        let refused = |_| PrepareError::Crypto { attempted: "derive the key that seals signing keys" };
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bucket");
-        let derived = salt.extract(self.secret.expose_secret().as_bytes());
-        let key = derived.expand(&[b"token signing keys, 1"], &AES_256_GCM).map_err(refused)?;
-        Ok(LessSafeKey::new(UnboundKey::from(key)))
+        let private = self.sealer.open(id.0.as_bytes(), &key.sealed_private_key);
+        let private = private.map_err(|_| PrepareError::KeySealed { id: id.0.clone() })?;
+        Ok(ActiveKey { id: id.clone(), key: PrivateKey::of_pkcs8(&private)?, from: key.from })
     }
 }
 

@@ -21,6 +21,9 @@ const OF_BOTH: Allowance = Allowance { at_once: 10, one_more_after: Duration::fr
 const OF_ADDRESS: Allowance = Allowance { at_once: 50, one_more_after: Duration::from_secs(5) };
 const OF_ACCOUNT: Allowance = Allowance { at_once: 100, one_more_after: Duration::from_secs(10) };
 
+/// Letters to one user that somebody asks for.
+const OF_LETTERS: Allowance = Allowance { at_once: 3, one_more_after: Duration::from_mins(15) };
+
 /// Of each kind, how many are remembered: some 30 MiB in all, when full. Those that were used last stay.
 const REMEMBERED: u64 = 50_000;
 
@@ -33,6 +36,7 @@ pub(crate) struct Throttle {
     address: Budget<Network>,
     account: Budget<Name>,
     known: Cache<(Who, Network), Timestamp>,
+    letters: Budget<AccountName>,
     /// Held while one try looks and counts, so that two do not take the same last place.
     beginning: Mutex<()>,
 }
@@ -105,6 +109,7 @@ impl Throttle {
             address: Budget::new(OF_ADDRESS, REMEMBERED),
             account: Budget::new(OF_ACCOUNT, REMEMBERED),
             known,
+            letters: Budget::new(OF_LETTERS, REMEMBERED),
             beginning: Mutex::new(()),
         }
     }
@@ -137,6 +142,16 @@ impl Throttle {
             self.known.invalidate(&(this.who.clone(), from));
         }
         self.count(this, Familiarity::Strange, now);
+    }
+
+    /// Counts a letter to a user, if there have not been too many.
+    pub(crate) fn letter(&self, user: &AccountName, now: Timestamp) -> Result<(), Wait> {
+        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wait) = self.letters.wait(user, now) {
+            return Err(Wait(wait));
+        }
+        self.letters.count(user, now);
+        Ok(())
     }
 
     /// A try was right: who made it is known there from now on. What was counted before still counts.

@@ -7,10 +7,16 @@ mod credentials;
 mod keys;
 #[path = "contract/logins.rs"]
 mod logins;
+#[path = "contract/mail.rs"]
+mod mail;
 #[path = "contract/memory.rs"]
 mod memory;
 #[path = "contract/offline.rs"]
 mod offline;
+#[path = "contract/proofs.rs"]
+mod proofs;
+#[path = "contract/second_factors.rs"]
+mod second_factors;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,16 +24,18 @@ use auth::{
     Service,
     administrator::{self, AdministratorError, Created},
     config::Config,
+    mail::Mail,
 };
 use memory::MemoryMetadata;
 use oci::AccountName;
 use proto::auth::{
-    Auth, AuthClient, Identities,
+    Auth, AuthClient, Identities, SelfService,
     identities::{self, IdentitiesClient},
+    self_service::{self, SelfServiceClient},
     server, suite,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use service_kit::{grpc::in_memory, random::SystemRandom};
+use service_kit::{clock::Clock as _, grpc::in_memory, random::SystemRandom};
 
 pub(crate) fn config() -> Config {
     let mut config = Config::with_secret("a secret for tests".into());
@@ -37,7 +45,24 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn service_with(metadata: &Arc<MemoryMetadata>, config: &Config) -> Service {
-    Service::new(metadata.contracts(), config, metadata.clock.clone(), Arc::new(SystemRandom))
+    service_that_writes(metadata, None, config)
+}
+
+pub(crate) fn service_that_writes(
+    metadata: &Arc<MemoryMetadata>,
+    mail: Option<Arc<dyn Mail>>,
+    config: &Config,
+) -> Service {
+    Service::new(metadata.contracts(), mail, config, metadata.clock.clone(), Arc::new(SystemRandom))
+}
+
+/// The code of the time step that comes next, and the time moves there.
+pub(crate) fn next_code(metadata: &MemoryMetadata, secret: &SecretString) -> SecretString {
+    metadata.clock.advance(Duration::from_secs(30));
+    let secret = totp_rs::Secret::try_from_base32(secret.expose_secret()).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(secret).build().unwrap();
+    let now = u64::try_from(metadata.clock.now().as_second()).unwrap();
+    totp.generate(now).to_string().into()
 }
 
 fn service(metadata: &Arc<MemoryMetadata>) -> Service {
@@ -95,6 +120,40 @@ async fn identities_across_grpc() {
         Arc::new(IdentitiesClient::new(channel, Duration::from_secs(10))) as Arc<dyn Identities>
     };
     identities::suite::run(identities_harness(over).await).await;
+}
+
+async fn self_service_harness(
+    over: impl AsyncFnOnce(Service) -> (Arc<dyn Identities>, Arc<dyn SelfService>),
+) -> self_service::suite::Harness {
+    let metadata: Arc<MemoryMetadata> = Arc::default();
+    let (service, password) = with_administrator(&metadata).await;
+    let (identities, self_service) = over(service).await;
+    let code: self_service::suite::NextCode = Arc::new(move |secret| next_code(&metadata, secret));
+    self_service::suite::Harness { identities, self_service, username: "admin".into(), password, code }
+}
+
+#[tokio::test]
+async fn self_service_in_process() {
+    let over = async |service: Service| {
+        (Arc::new(service.clone()) as Arc<dyn Identities>, Arc::new(service) as Arc<dyn SelfService>)
+    };
+    self_service::suite::run(self_service_harness(over).await).await;
+}
+
+#[tokio::test]
+async fn self_service_across_grpc() {
+    let over = async |service: Service| {
+        let service = Arc::new(service);
+        let channel = in_memory(move |routes| {
+            let routes = identities::server::add_to(routes, service.clone());
+            self_service::server::add_to(routes, service)
+        });
+        let (channel, deadline) = (channel.await, Duration::from_secs(10));
+        let identities: Arc<dyn Identities> = Arc::new(IdentitiesClient::new(channel.clone(), deadline));
+        let self_service: Arc<dyn SelfService> = Arc::new(SelfServiceClient::new(channel, deadline));
+        (identities, self_service)
+    };
+    self_service::suite::run(self_service_harness(over).await).await;
 }
 
 #[tokio::test]

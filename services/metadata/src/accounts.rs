@@ -11,6 +11,7 @@ use proto::{
         accounts::{AccessFacts, AccessQuestion, Account, Role, SigningKey},
         audit::Action,
         organizations::{Level, MemberRole},
+        proofs::SecondFactor,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +24,7 @@ use crate::{
     keys::{self, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation, Record},
     namespaces::Owner,
+    second_factors::kept_factor,
     step,
 };
 
@@ -32,19 +34,13 @@ impl Accounts for Service {
         if account.name.namespace().is_reserved() {
             return Err(AccountError::NameReserved { name: account.name.namespace() });
         }
-        let taken = || AccountError::NameTaken { name: account.name.namespace() };
-        let claimed = match self.claimed(&account.name.namespace()).await? {
-            None => Condition::ValueAbsent(keys::claim(&account.name)),
-            // A crash may have left the claim alone: whoever has claimed it may go on, and only one succeeds.
-            Some(Owner::User) => Condition::FieldAbsent(keys::user(&account.name), field::NAME),
-            Some(Owner::Organization) => return Err(taken()),
-        };
+        let claimed = self.claimable(&account.name).await?;
 
         let audit = Audit::of_user(Action::UserCreate, &account.name).to(account.role.word());
         let commit = self.creation(account, claimed).beginning_with(self.audited(actor, &audit).await?);
         match self.commit(step!("create_account"), commit).await? {
             Outcome::Committed => Ok(()),
-            Outcome::Conflicted => Err(taken()),
+            Outcome::Conflicted => Err(AccountError::NameTaken { name: account.name.namespace() }),
         }
     }
 
@@ -90,6 +86,11 @@ impl Accounts for Service {
 impl Service {
     /// The account of that name, if there is one.
     pub(crate) async fn account(&self, name: &AccountName) -> Result<Option<Account>, Error> {
+        Ok(self.kept_account(name).await?.map(|kept| kept.account))
+    }
+
+    /// The same, with what who logs in must know.
+    pub(crate) async fn kept_account(&self, name: &AccountName) -> Result<Option<KeptAccount>, Error> {
         let key = keys::user(name);
         let Some(record) = self.keyspace().record(&key).await? else {
             return Ok(None);
@@ -99,16 +100,28 @@ impl Service {
         }
 
         let password = record.text(field::PASSWORD).ok_or_else(|| damaged(&key, &field::PASSWORD))?;
-        Ok(Some(Account {
+        let account = Account {
             name: parsed(&key, &field::NAME, record.get(field::NAME))?,
             password_hash: SecretString::from(password.to_owned()),
             role: Role::read(&key, &field::ROLE, &record)?,
             standing: Standing::read(&key, &field::STANDING, &record)?,
-        }))
+        };
+        let second_factor = kept_factor(&key, &field::FACTOR, &record)?;
+        Ok(Some(KeptAccount { account, second_factor, revision: record.number(field::REV).unwrap_or(0) }))
+    }
+
+    /// What must be so for somebody to make an account of that name, if they may at all.
+    pub(crate) async fn claimable(&self, name: &AccountName) -> Result<Condition, AccountError> {
+        match self.claimed(&name.namespace()).await? {
+            None => Ok(Condition::ValueAbsent(keys::claim(name))),
+            // A crash may have left the claim alone: whoever has claimed it may go on, and only one succeeds.
+            Some(Owner::User) => Ok(Condition::FieldAbsent(keys::user(name), field::NAME)),
+            Some(Owner::Organization) => Err(AccountError::NameTaken { name: name.namespace() }),
+        }
     }
 
     /// Claim, index entries, record; the name comes last, because it is what makes the account count.
-    fn creation(&self, account: &Account, claimed: Condition) -> Commit {
+    pub(crate) fn creation(&self, account: &Account, claimed: Condition) -> Commit {
         let Account { name, password_hash, role, standing } = account;
         let (key, now) = (keys::user(name), self.now().as_millisecond().to_string());
         let set = |field, value: String| Mutation::SetField(key.clone(), field, value.into());
@@ -126,6 +139,14 @@ impl Service {
             .then(set(field::UPDATED, now))
             .then(set(field::NAME, name.to_string()))
     }
+}
+
+/// An account, and what decides besides whether somebody is let in.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAccount {
+    pub(crate) account: Account,
+    pub(crate) second_factor: Option<SecondFactor>,
+    pub(crate) revision: i64,
 }
 
 /// A choice that is stored as one word.

@@ -16,8 +16,8 @@ use proto::metadata::{
 use crate::{
     ATTEMPTS, Outcome, Service,
     audit::Audit,
-    failure::next,
-    keys::field,
+    failure::{next, parsed},
+    keys::{self, field},
     keyspace::{Commit, Condition, Error, Key, Mutation},
     namespaces::Owner,
     secrets::{Entry, List, unused_hash},
@@ -41,8 +41,9 @@ impl Credentials for Service {
                 return Ok(());
             }
 
+            let unrevised = self.unrevised(new).await?;
             let audited = self.audited(actor, &Audit::made(list.kind, new)).await?;
-            let commit = self.keeping(&list, new)?.beginning_with(audited);
+            let commit = self.keeping(&list, new)?.when_all(unrevised).beginning_with(audited);
             if self.commit(step!("put_credential"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -104,6 +105,20 @@ impl Credentials for Service {
 }
 
 impl Service {
+    /// Nothing has ended meanwhile what was begun at the revision of the user.
+    async fn unrevised(&self, new: &NewCredential) -> Result<Option<Condition>, AccountError> {
+        let (Some(revision), CredentialOwner::User(user)) = (new.revision, new.holder.owner()) else {
+            return Ok(None);
+        };
+        let key = keys::user(&user);
+        let read = self.fields(&[(key.clone(), field::REV)]).await?.pop().flatten();
+        let current = read.as_ref().map(|read| parsed(&key, &field::REV, Some(read))).transpose()?;
+        if current.unwrap_or(0) != revision {
+            return Err(AccountError::AccountChanged { user });
+        }
+        Ok(Some(Condition::unchanged(key, field::REV, read)))
+    }
+
     /// Adds to a list, and drops what has expired there: sessions end by themselves, and must not fill it.
     fn keeping(&self, list: &List, new: &NewCredential) -> Result<Commit, AccountError> {
         let now = self.now();

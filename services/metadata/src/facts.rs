@@ -7,16 +7,14 @@ use bytes::Bytes;
 use futures_util::future::try_join;
 use oci::{AccountName, Namespace, RepositoryName};
 use proto::metadata::{
-    accounts::{
-        AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
-    },
+    accounts::{AccessFacts, AccessQuestion, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts},
     credentials::{Credential, Holder},
     organizations::Level,
 };
 
 use crate::{
     Service,
-    accounts::Word as _,
+    accounts::{KeptAccount, Word as _},
     failure::{next, parsed_member},
     keys::{self, TeamId, field},
     keyspace::{Direction, Error, Field, Key, RANGE_LIMIT},
@@ -103,9 +101,9 @@ impl Service {
         }
     }
 
-    async fn account_of(&self, user: Option<&AccountName>) -> Result<Option<Account>, Error> {
+    async fn account_of(&self, user: Option<&AccountName>) -> Result<Option<KeptAccount>, Error> {
         match user {
-            Some(user) => self.account(user).await,
+            Some(user) => self.kept_account(user).await,
             None => Ok(None),
         }
     }
@@ -176,7 +174,7 @@ impl Surroundings {
     fn told(
         self,
         question: &AccessQuestion,
-        account: Option<Account>,
+        account: Option<KeptAccount>,
         credential: Option<Credential>,
         levels: Vec<Option<Level>>,
     ) -> AccessFacts {
@@ -193,11 +191,18 @@ impl Surroundings {
             moved: None,
         });
 
+        let revision = account.as_ref().map_or(0, |kept| kept.revision);
+        let (account, second_factor) = match account {
+            Some(kept) => (Some(kept.account), kept.second_factor),
+            None => (None, None),
+        };
         AccessFacts {
             account,
             credential,
             repositories: repositories.collect(),
             namespaces: question.namespaces.iter().cloned().map(namespace).collect(),
+            second_factor,
+            revision,
         }
     }
 }

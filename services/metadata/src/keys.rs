@@ -5,7 +5,10 @@
 //
 //   @user                    hash   Name (last: the account exists), Password, Role, Standing, Display, Email,
 //                                   Created, Updated, Rules (JSON: those of all its repositories that have none),
-//                                   Bytes (sum of its repositories'), Quota
+//                                   Bytes (sum of its repositories'), Quota,
+//                                   Rev (another one: what was begun before has ended), Verified (the address that
+//                                   was), Verify and Reset ("SHA-256 expires address", of mails), Factor (sealed: the
+//                                   second factor counts), Proposed (one that does not), Step (of the last code)
 //   #organization            hash   Name (last: the organization exists), Owner (who founded it; before the claim),
 //                                   Created, Updated, Rules, Display, Description, Email, Bytes, Quota
 //   @user$repository±        hash   Id (last: the repository exists), Created, Updated; + is public, - private
@@ -24,6 +27,8 @@
 //   @user:avatar             hash   Body, Type (last: there is a picture); #organization:avatar the same
 //   @user:audit, #org:audit  set    ULID NUL JSON of what was done in the namespace; ^audit: in the hub
 //   @user:audit:marks        set    ULID of about each 64th of these; #org:audit:marks, ^audit:marks: the same
+//   @user:recovery           hash   SHA-256 of a recovery code that was not used
+//   ^emails                  set    digest of an address NUL user who has verified it; the record says who has
 //   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used,
 //                                   Id (last: the credential exists)
 //   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
@@ -58,6 +63,9 @@
 //   ^uploads                 set    time NUL session
 //   ^garbage                 set    time NUL locator
 //   ^idle                    set    ULID NUL digest: content that may have lost its last reference or hold
+//   ^invitation:<SHA-256>    hash   Email, Organization, Role, By, Created, Expires, Taken (for whom, while it is),
+//                                   Id (last: the invitation exists)
+//   ^invitations             set    ULID NUL SHA-256; those into an organization: #org:invitations
 //   ^sweeper                 hash   Holder, Until: who reclaims
 //   ^counting                hash   Since, Until: when pulls are counted
 //   ^dirty                   set    repository id
@@ -77,9 +85,8 @@
 use std::fmt::{self, Display};
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use oci::{AccountName, Digest, EventId, Locator, Namespace, NamespacePath, RepositoryName, SessionId, Tag};
-use proto::metadata::{Visibility, credentials::SecretHash};
+use oci::{AccountName, Digest, Namespace, NamespacePath, RepositoryName, SessionId, Tag};
+use proto::metadata::Visibility;
 use ulid::Ulid;
 
 use crate::{
@@ -91,9 +98,9 @@ mod audit;
 pub(crate) mod field;
 mod old_names;
 mod organizations;
+mod proofs;
+mod times;
 mod usage;
-
-pub(crate) use usage::{COUNTING, avatar, pulled};
 
 pub(crate) use audit::{Log, PLACE_LENGTH, audit, audit_marks, happened_from};
 pub(crate) use old_names::{OLD_NAMES, PURGE, leads_until, moved};
@@ -101,6 +108,12 @@ pub(crate) use organizations::{
     TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,
     of_organization, owners, roles, team, team_members, team_of, teams, user_teams,
 };
+pub(crate) use proofs::{
+    EMAILS, hex, invitation, invitations, invited, of_email, of_invitation, recovery, secret, secrets,
+    verified,
+};
+pub(crate) use times::{before, garbage, happened, idle, made_before, started, told_after, trashed_at};
+pub(crate) use usage::{COUNTING, avatar, pulled};
 
 pub(crate) const USERS: Key = Key::from_static("@users");
 pub(crate) const ORGANIZATIONS: Key = Key::from_static("#orgs");
@@ -140,24 +153,9 @@ pub(crate) fn namespace(owner: Owner, name: &Namespace) -> Key {
     key(format!("{}{name}", owner.sigil()))
 }
 
-/// Of a user: its access tokens and sessions.
-pub(crate) fn secrets(name: &AccountName) -> Key {
-    key(format!("@{name}:secrets"))
-}
-
 /// Of a user or an organization.
 pub(crate) fn robots(owner: Owner, name: &Namespace) -> Key {
     key(format!("{}{name}:robots", owner.sigil()))
-}
-
-/// The credential whose secret has this hash.
-pub(crate) fn secret(hash: &str) -> Key {
-    key(format!("^secret:{hash}"))
-}
-
-/// A hash as keys and lists have it.
-pub(crate) fn hex(hash: &SecretHash) -> String {
-    hash.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// The claim of a name, the same for every spelling of it.
@@ -336,54 +334,6 @@ pub(crate) fn artifact_type_of(member: &Bytes) -> &[u8] {
 
 pub(crate) fn event(at: Ulid, payload: &str) -> Bytes {
     pair(at, payload)
-}
-
-pub(crate) fn started(at: Timestamp, session: &SessionId) -> Bytes {
-    pair(format_args!("{:020}", at.as_millisecond()), session)
-}
-
-pub(crate) fn trashed_at(time_ms: i64, digest: &Digest) -> Bytes {
-    pair(format_args!("{time_ms:020}"), digest)
-}
-
-pub(crate) fn idle(at: Ulid, digest: &Digest) -> Bytes {
-    pair(at, digest)
-}
-
-/// The members of an ordered set by time whose time is before `time`.
-pub(crate) fn before(time: Timestamp) -> MemberRange {
-    MemberRange::all().before(format!("{:020}", time.as_millisecond()))
-}
-
-/// The members of an ordered set by ULID that were made before `time`.
-pub(crate) fn made_before(time: Timestamp) -> MemberRange {
-    MemberRange::all().before(first_of(time.as_millisecond()))
-}
-
-/// The members of an ordered set by ULID that were made after `since` and before `before`, and sort before `event`.
-pub(crate) fn happened(
-    since: Option<Timestamp>,
-    before: Option<Timestamp>,
-    event: Option<&EventId>,
-) -> MemberRange {
-    let next = |since: Timestamp| {
-        since.as_millisecond().checked_add(1).and_then(|at| Timestamp::from_millisecond(at).ok())
-    };
-    happened_from(since.map(|since| next(since).unwrap_or(Timestamp::MAX)), before, event)
-}
-
-/// The members of an ordered set by ULID behind `event`.
-pub(crate) fn told_after(event: &EventId) -> MemberRange {
-    MemberRange::after(format!("{event}\u{1}"))
-}
-
-/// The least ULID of a millisecond.
-fn first_of(milliseconds: i64) -> String {
-    Ulid::from_parts(u64::try_from(milliseconds).unwrap_or_default(), 0).to_string()
-}
-
-pub(crate) fn garbage(at: Timestamp, locator: &Locator) -> Bytes {
-    pair(format_args!("{:020}", at.as_millisecond()), locator)
 }
 
 /// The part of a member behind the last NUL.

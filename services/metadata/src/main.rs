@@ -10,8 +10,8 @@ use metadata::{
     schema::FoundError,
 };
 use proto::metadata::{
-    accounts, audit, avatars, credentials, organizations, quotas, reclaim, repositories, rules, settings,
-    uploads, users,
+    accounts, audit, avatars, credentials, invitations, organizations, proofs, quotas, reclaim, repositories,
+    rules, settings, uploads, users,
 };
 use service_kit::{
     clock, config,
@@ -64,6 +64,8 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = accounts::server::add_to(routes, service.clone());
     let routes = users::server::add_to(routes, service.clone());
     let routes = credentials::server::add_to(routes, service.clone());
+    let routes = proofs::server::add_to(routes, service.clone());
+    let routes = invitations::server::add_to(routes, service.clone());
     let routes = organizations::server::add_to(routes, service.clone());
     let routes = audit::server::add_to(routes, service.clone());
     let routes = quotas::server::add_to(routes, service.clone());

@@ -24,7 +24,7 @@ mod recount;
 #[async_trait]
 impl Quotas for Service {
     async fn quota(&self, namespace: &Namespace) -> Result<Quota, RepositoryError> {
-        let (_, record) = self.record_of(namespace).await?;
+        let (_, record) = self.counted_record(namespace).await?;
         Ok(self.usage(&record).await?)
     }
 
@@ -35,7 +35,7 @@ impl Quotas for Service {
         actor: &Actor,
     ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
-            let (owner, record) = self.record_of(namespace).await?;
+            let (owner, record) = self.counted_record(namespace).await?;
             let change = match own {
                 Some(limit) => Mutation::SetField(record.clone(), field::QUOTA, limit.to_string().into()),
                 None => Mutation::RemoveField(record.clone(), field::QUOTA),
@@ -123,7 +123,7 @@ impl Service {
     }
 
     /// The record of a namespace that is there.
-    async fn record_of(&self, namespace: &Namespace) -> Result<(Owner, Key), RepositoryError> {
+    async fn counted_record(&self, namespace: &Namespace) -> Result<(Owner, Key), RepositoryError> {
         let unknown = || RepositoryError::NamespaceUnknown { namespace: namespace.clone() };
         let owner = self.claimed(namespace).await?.ok_or_else(unknown)?;
         let record = keys::namespace(owner, namespace);

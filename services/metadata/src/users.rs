@@ -26,6 +26,7 @@ use crate::{
     sessions::millisecond,
     step,
     tags::LONGEST_PAGE,
+    tickets::is_verified,
 };
 
 #[async_trait]
@@ -62,34 +63,26 @@ impl Users for Service {
         change: &UserChange,
         actor: &Actor,
     ) -> Result<(), AccountError> {
-        for _ in 0..ATTEMPTS {
-            let before = self.user(name).await?;
-            let before = before.ok_or_else(|| AccountError::AccountUnknown { name: name.clone() })?;
-
-            let transition = Transition::new(&before, change);
-            let audited = self.all_audited(actor, audits(&transition, change)).await?;
-            let commit = self.changing(&transition, change).await?.beginning_with(audited);
-            if self.commit(step!("change_user"), commit).await? == Outcome::Committed {
-                return Ok(());
-            }
-        }
-
-        Err(AccountError::Conflict { attempted: format!("changing the user {name}").into() })
+        self.change(name, change, &|_| Ok(Vec::new()), actor).await
     }
 }
+
+/// What must be so besides, as the record was read; or why the change may not be made.
+pub(crate) type Requires<'a> = dyn Fn(&Record) -> Result<Vec<Condition>, AccountError> + Send + Sync + 'a;
 
 /// From what a user is to what the user will be.
 struct Transition<'a> {
     name: &'a AccountName,
+    record: &'a Record,
     from: (Role, Standing),
     to: (Role, Standing),
 }
 
 impl<'a> Transition<'a> {
-    fn new(before: &'a User, change: &UserChange) -> Self {
+    fn new(before: &'a User, record: &'a Record, change: &UserChange) -> Self {
         let from = (before.role, before.standing);
         let to = (change.role.unwrap_or(from.0), change.standing.unwrap_or(from.1));
-        Self { name: &before.name, from, to }
+        Self { name: &before.name, record, from, to }
     }
 
     fn lowers_role(&self) -> bool {
@@ -118,6 +111,26 @@ impl<'a> Transition<'a> {
         ]
     }
 
+    /// Whether the user has another address from then on, if the profile is changed at all.
+    fn moves(&self, change: &UserChange) -> bool {
+        let before = self.record.text(field::EMAIL).unwrap_or_default();
+        change.profile.as_ref().is_some_and(|profile| profile.email != before)
+    }
+
+    /// What mails to the address have shown, and what those that are on their way say, is not so any more.
+    fn forgotten(&self, change: &UserChange) -> Vec<Mutation> {
+        let remove = |field| Mutation::RemoveField(keys::user(self.name), field);
+        if self.moves(change) {
+            let verified = self.record.text(field::VERIFIED);
+            let listed = verified.map(|email| keys::verified(email, self.name));
+            let unlisted = listed.map(|entry| Mutation::RemoveMember(keys::EMAILS, entry));
+            let fields = [field::VERIFIED, field::VERIFY, field::RESET].map(remove);
+            return fields.into_iter().chain(unlisted).collect();
+        }
+        let resets = change.password_hash.is_some() || self.lowers_standing();
+        resets.then(|| remove(field::RESET)).into_iter().collect()
+    }
+
     /// Writes role and standing, what allows less first: a crash in between must not allow more than either end.
     fn taken(&self) -> [Mutation; 2] {
         let set = |field, word: &'static str| Mutation::SetField(keys::user(self.name), field, word.into());
@@ -127,7 +140,33 @@ impl<'a> Transition<'a> {
 }
 
 impl Service {
-    /// Revocation, sessions, role and standing, and the rest; the list of administrators around it.
+    /// Changes a user, if what `requires` says is so then.
+    pub(crate) async fn change(
+        &self,
+        name: &AccountName,
+        change: &UserChange,
+        requires: &Requires<'_>,
+        actor: &Actor,
+    ) -> Result<(), AccountError> {
+        for _ in 0..ATTEMPTS {
+            let record = self.record_of(name).await?;
+            let before = user(&keys::user(name), &record)?;
+            let before = before.ok_or_else(|| AccountError::AccountUnknown { name: name.clone() })?;
+
+            let conditions = requires(&record)?;
+            let transition = Transition::new(&before, &record, change);
+            let audited = self.all_audited(actor, audits(&transition, change)).await?;
+            let commit = self.changing(&transition, change).await?.when_all(conditions);
+            if self.commit(step!("change_user"), commit.beginning_with(audited)).await? == Outcome::Committed
+            {
+                return Ok(());
+            }
+        }
+
+        Err(AccountError::Conflict { attempted: format!("changing the user {name}").into() })
+    }
+
+    /// Revocation, revision, sessions, role and standing, and the rest; the list of administrators around it.
     async fn changing(
         &self,
         transition: &Transition<'_>,
@@ -138,21 +177,26 @@ impl Service {
             commit = commit.when_all(self.another_administers(transition.name).await?);
         }
         commit = self.taking_away(transition, change, commit).await?;
+        let (key, now) = (keys::user(transition.name), self.now().as_millisecond().to_string());
         if change.password_hash.is_some() {
             commit = self.without_sessions(transition.name, commit).await?;
         }
+        if change.profile.is_some() {
+            let email = transition.record.get(field::EMAIL).cloned();
+            commit = commit.when(Condition::unchanged(key.clone(), field::EMAIL, email));
+        }
 
-        let (key, now) = (keys::user(transition.name), self.now().as_millisecond().to_string());
         Ok(commit
             .then_all(transition.is_administrator().then(|| listed_administrator(transition.name)))
             .then_all(transition.taken())
             .then_all(said(&key, change))
+            .then_all(transition.forgotten(change))
             .then(Mutation::SetField(key, field::UPDATED, now.into()))
             .then_all((!transition.is_administrator()).then(|| unlisted_administrator(transition.name))))
     }
 
     /// Tells whose tokens end: the user's, and those of the robots in the namespace of a user who is disabled, if none
-    /// is made meanwhile.
+    /// is made meanwhile. What was begun with what is taken away is not completed.
     async fn taking_away(
         &self,
         transition: &Transition<'_>,
@@ -162,6 +206,7 @@ impl Service {
         let mut what = Vec::new();
         if transition.lowers_role() || transition.lowers_standing() || change.password_hash.is_some() {
             what.push(Revoked::Subject(Subject::User(transition.name.clone())));
+            commit = commit.then(Mutation::Increment(keys::user(transition.name), field::REV, 1));
         }
         if transition.lowers_standing() {
             let robots = self.list_of(&CredentialOwner::Robots(transition.name.namespace())).await?;
@@ -172,7 +217,11 @@ impl Service {
     }
 
     /// Ends all that was given for the password of a user, if nothing more is given meanwhile.
-    async fn without_sessions(&self, name: &AccountName, commit: Commit) -> Result<Commit, AccountError> {
+    pub(crate) async fn without_sessions(
+        &self,
+        name: &AccountName,
+        commit: Commit,
+    ) -> Result<Commit, AccountError> {
         let list = self.list_of(&CredentialOwner::User(name.clone())).await?;
         let is_session = |entry: &&Entry| {
             let holder = entry.credential.as_ref().map(|credential| &credential.holder);
@@ -196,7 +245,7 @@ impl Service {
 
 /// What is new of a user; a role or standing that it had already is not.
 fn audits(transition: &Transition<'_>, change: &UserChange) -> Vec<Audit> {
-    let Transition { name, from, to } = transition;
+    let Transition { name, from, to, .. } = transition;
     let of = |action| Audit::of_user(action, name);
     let standing = match to.1 {
         Standing::Active => Action::UserEnable,
@@ -224,6 +273,8 @@ fn user(key: &Key, record: &Record) -> Result<Option<User>, Error> {
         standing: Standing::read(key, &field::STANDING, record)?,
         profile: Profile { display_name: text(field::DISPLAY), email: text(field::EMAIL) },
         created: millisecond(key, &field::CREATED, record.get(field::CREATED))?,
+        email_verified: is_verified(record),
+        second_factor: record.get(field::FACTOR).is_some(),
     }))
 }
 

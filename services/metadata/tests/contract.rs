@@ -18,7 +18,9 @@ use proto::metadata::{
     audit::{self, AuditLogClient},
     avatars::{self, AvatarsClient},
     credentials::{self, CredentialsClient},
+    invitations::{self, InvitationsClient},
     organizations::{self, OrganizationsClient},
+    proofs::{self, ProofsClient},
     quotas::{self, QuotasClient},
     reclaim::{self, ReclaimClient},
     repositories::{self, RepositoriesClient},
@@ -47,6 +49,8 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         accounts: service.clone(),
         users: service.clone(),
         credentials: service.clone(),
+        proofs: service.clone(),
+        invitations: service.clone(),
         organizations: service.clone(),
         audit: service.clone(),
         quotas: service.clone(),
@@ -78,6 +82,8 @@ async fn across_grpc() -> World {
         let routes = rules::server::add_to(routes, world.rules);
         let routes = users::server::add_to(routes, world.users);
         let routes = credentials::server::add_to(routes, world.credentials);
+        let routes = proofs::server::add_to(routes, world.proofs);
+        let routes = invitations::server::add_to(routes, world.invitations);
         let routes = settings::server::add_to(routes, world.settings);
         let routes = organizations::server::add_to(routes, world.organizations);
         let routes = audit::server::add_to(routes, world.audit);
@@ -95,6 +101,8 @@ async fn across_grpc() -> World {
         accounts: Arc::new(AccountsClient::new(channel.clone(), DEADLINE)),
         users: Arc::new(UsersClient::new(channel.clone(), DEADLINE)),
         credentials: Arc::new(CredentialsClient::new(channel.clone(), DEADLINE)),
+        proofs: Arc::new(ProofsClient::new(channel.clone(), DEADLINE)),
+        invitations: Arc::new(InvitationsClient::new(channel.clone(), DEADLINE)),
         organizations: Arc::new(OrganizationsClient::new(channel.clone(), DEADLINE)),
         audit: Arc::new(AuditLogClient::new(channel.clone(), DEADLINE)),
         quotas: Arc::new(QuotasClient::new(channel.clone(), DEADLINE)),
@@ -294,4 +302,36 @@ async fn avatars_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn avatars_across_grpc() {
     avatars::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn proofs_in_memory() {
+    proofs::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn proofs_embedded() {
+    let (world, _directory) = embedded().await;
+    proofs::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn proofs_across_grpc() {
+    proofs::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn invitations_in_memory() {
+    invitations::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn invitations_embedded() {
+    let (world, _directory) = embedded().await;
+    invitations::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn invitations_across_grpc() {
+    invitations::suite::run(across_grpc().await).await;
 }

@@ -22,7 +22,9 @@ mod audit;
 mod avatars;
 mod body;
 mod credentials;
+mod email;
 mod grants;
+mod invitations;
 mod members;
 mod names;
 mod openapi;
@@ -33,6 +35,7 @@ mod problem;
 mod quotas;
 mod repositories;
 mod robots;
+mod second_factor;
 mod sessions;
 mod tags;
 mod teams;
@@ -52,8 +55,13 @@ pub(crate) fn routes(registry: &Arc<Registry>) -> Router<Arc<Registry>> {
 
 /// The routes, with the document that describes them.
 fn operations() -> OpenApiRouter<Arc<Registry>> {
-    OpenApiRouter::with_openapi(openapi::beginning())
-        .routes(routes!(openapi::document))
+    let router = OpenApiRouter::with_openapi(openapi::beginning()).routes(routes!(openapi::document));
+    router.merge(people()).merge(organizations()).merge(holdings())
+}
+
+/// Users, and what is a user's own.
+fn people() -> OpenApiRouter<Arc<Registry>> {
+    OpenApiRouter::new()
         .routes(routes!(sessions::list_sessions, sessions::sign_in))
         .routes(routes!(sessions::sign_out))
         .routes(routes!(sessions::end_session))
@@ -62,10 +70,26 @@ fn operations() -> OpenApiRouter<Arc<Registry>> {
         .routes(routes!(users::get_user, users::change_user))
         .routes(routes!(users::change_password))
         .routes(routes!(avatars::get_user_avatar, avatars::put_user_avatar, avatars::remove_user_avatar))
+        .routes(routes!(second_factor::get_factor, second_factor::start_factor, second_factor::finish_factor))
+        .routes(routes!(second_factor::remove_factor))
+        .routes(routes!(second_factor::reset_factor))
+        .routes(routes!(email::ask_verification))
+        .routes(routes!(email::verify))
+        .routes(routes!(email::ask_reset))
+        .routes(routes!(email::reset))
+        .routes(routes!(invitations::list_invitations, invitations::invite))
+        .routes(routes!(invitations::uninvite))
+        .routes(routes!(invitations::list_organization_invitations, invitations::invite_member))
+        .routes(routes!(invitations::uninvite_member))
         .routes(routes!(credentials::list_tokens, credentials::make_token))
         .routes(routes!(credentials::revoke_token))
         .routes(routes!(robots::list_robots, robots::make_robot))
         .routes(routes!(robots::revoke_robot))
+}
+
+/// Organizations, and who belongs to them.
+fn organizations() -> OpenApiRouter<Arc<Registry>> {
+    OpenApiRouter::new()
         .routes(routes!(organizations::list_organizations, organizations::make_organization))
         .routes(routes!(organizations::get_organization, organizations::change_organization))
         .routes(routes!(
@@ -80,6 +104,11 @@ fn operations() -> OpenApiRouter<Arc<Registry>> {
         .routes(routes!(teams::put_team, teams::remove_team))
         .routes(routes!(teams::list_team_members))
         .routes(routes!(teams::put_team_member, teams::remove_team_member))
+}
+
+/// Repositories, and what was done.
+fn holdings() -> OpenApiRouter<Arc<Registry>> {
+    OpenApiRouter::new()
         .routes(routes!(repositories::list_repositories, repositories::make_repository))
         .routes(routes!(
             repositories::get_repository,

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use axum::Router;
 use proto::{
-    auth::{Auth, Identities},
+    auth::{Auth, Identities, SelfService},
     blob::Blobs,
     metadata::{
         AuditLog, Avatars, Credentials, Organizations, Quotas, Repositories, RepositorySettings, Uploads,
@@ -42,6 +42,8 @@ pub struct Services {
     pub auth: Arc<dyn Auth>,
     /// Decides who may do what in the management API, and tells what was revoked.
     pub identities: Arc<dyn Identities>,
+    /// What people do about their own accounts, and whom they invite.
+    pub self_service: Arc<dyn SelfService>,
     /// Upload sessions.
     pub uploads: Arc<dyn Uploads>,
     /// What repositories hold.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use proto::{
-    auth::{AuthClient, identities::IdentitiesClient},
+    auth::{AuthClient, identities::IdentitiesClient, self_service::SelfServiceClient},
     blob::BlobClient,
     metadata::{
         audit::AuditLogClient, avatars::AvatarsClient, credentials::CredentialsClient,
@@ -76,7 +76,8 @@ fn connected(settings: &Settings) -> Result<Services, grpc::ConnectError> {
     let deadline = metadata.deadline;
     Ok(Services {
         auth: Arc::new(AuthClient::new(tokens.clone(), auth.deadline)),
-        identities: Arc::new(IdentitiesClient::new(tokens, auth.deadline)),
+        identities: Arc::new(IdentitiesClient::new(tokens.clone(), auth.deadline)),
+        self_service: Arc::new(SelfServiceClient::new(tokens, auth.deadline)),
         uploads: Arc::new(UploadsClient::new(records.clone(), deadline)),
         repositories: Arc::new(RepositoriesClient::new(records.clone(), deadline)),
         settings: Arc::new(RepositorySettingsClient::new(records.clone(), deadline)),

@@ -1,27 +1,39 @@
 //! The web UI: server-rendered pages over the same contracts as the registry API, one file per page.
-//! For now it is one page, the list of repositories.
+//! For now these are the list of repositories, and what links in letters lead to.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use proto::{auth::Auth, metadata::Repositories};
+use proto::{
+    auth::{Auth, Identities, SelfService},
+    metadata::Repositories,
+};
 
 use crate::config::Config;
 
 pub mod config;
+mod letters;
 mod repositories;
 mod viewer;
+
+/// Longer forms are refused.
+const LONGEST_FORM_BYTES: usize = 16 << 10;
 
 /// What the pages are made from.
 #[derive(Clone)]
 pub struct Services {
     /// Who is looking.
     pub auth: Arc<dyn Auth>,
+    /// Who signs up.
+    pub identities: Arc<dyn Identities>,
+    /// What letters are good for.
+    pub self_service: Arc<dyn SelfService>,
     /// What there is to see.
     pub repositories: Arc<dyn Repositories>,
 }
@@ -44,8 +56,13 @@ pub fn router(services: Services, config: Config) -> Router {
     Router::new()
         .route("/", get(repositories::page))
         .route("/sign-in", get(repositories::signed_in))
+        .route("/verify-email", get(letters::verify_page).post(letters::verify))
+        .route("/reset-password", get(letters::reset_page).post(letters::reset))
+        .route("/sign-up", get(letters::sign_up_page).post(letters::sign_up))
         .route("/assets/bucket.css", get(style))
+        .route("/assets/letter.js", get(letters::script))
         .fallback(not_found)
+        .layer(DefaultBodyLimit::max(LONGEST_FORM_BYTES))
         .with_state(hub)
 }
 
@@ -58,7 +75,7 @@ async fn style() -> Response {
 async fn not_found() -> Response {
     let page = repositories::Message {
         title: "There is no such page",
-        text: "The list of repositories is the only page so far; images are pushed and pulled with docker.",
+        text: "The list of repositories is the main page; images are pushed and pulled with docker.",
     };
     html(StatusCode::NOT_FOUND, &page)
 }

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use proto::{auth::AuthClient, metadata::repositories::RepositoriesClient};
+use proto::{
+    auth::{AuthClient, identities::IdentitiesClient, self_service::SelfServiceClient},
+    metadata::repositories::RepositoriesClient,
+};
 use service_kit::{
     config, grpc,
     http::{Edge, EdgeOptions},
@@ -41,8 +44,11 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
         config::load(config::Prefix::default(), arguments.config.as_deref(), config::environment())?;
     let process = Process::begin("ui", &settings.telemetry, &settings.admin).await?;
 
+    let (auth, deadline) = (grpc::connect(&settings.auth)?, settings.auth.deadline);
     let services = Services {
-        auth: Arc::new(AuthClient::new(grpc::connect(&settings.auth)?, settings.auth.deadline)),
+        auth: Arc::new(AuthClient::new(auth.clone(), deadline)),
+        identities: Arc::new(IdentitiesClient::new(auth.clone(), deadline)),
+        self_service: Arc::new(SelfServiceClient::new(auth, deadline)),
         repositories: Arc::new(RepositoriesClient::new(
             grpc::connect(&settings.metadata)?,
             settings.metadata.deadline,

@@ -48,8 +48,10 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
 
 /// The page for someone who could not be recognised.
 pub(crate) fn refusal(error: &AuthError) -> Response {
-    if *error == AuthError::WrongCredentials {
-        return wrong_credentials();
+    match error {
+        AuthError::WrongCredentials => return wrong_credentials(),
+        AuthError::AccessTokenNeeded => return access_token_needed(),
+        _ => {}
     }
     tracing::warn!(%error, "cannot tell who is looking");
     let text = "Nobody can sign in just now. Try again in a moment.";
@@ -58,8 +60,16 @@ pub(crate) fn refusal(error: &AuthError) -> Response {
     page
 }
 
+fn access_token_needed() -> Response {
+    let text = "Your account has a second factor: sign in with an access token instead of the password.";
+    challenged(text)
+}
+
 pub(crate) fn wrong_credentials() -> Response {
-    let text = "Sign in with the name and the password that you use with docker login.";
+    challenged("Sign in with the name and the password that you use with docker login.")
+}
+
+fn challenged(text: &'static str) -> Response {
     let mut page = html(StatusCode::UNAUTHORIZED, &Message { title: "Not signed in", text });
     let challenge = HeaderValue::from_static("Basic realm=\"Bucket\", charset=\"UTF-8\"");
     page.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use oci::EventId;
+use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
@@ -58,8 +59,13 @@ impl Identities for IdentitiesClient {
         concluded("changing a password", answer, |_| Ok(()))
     }
 
-    async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError> {
-        let message = wire::SignInRequest { asker: Some(asker.to_message()) };
+    async fn sign_in(
+        &self,
+        asker: &Asker,
+        code: Option<&SecretString>,
+    ) -> Result<IssuedCredential, IdentityError> {
+        let code = code.map(|code| code.expose_secret().to_owned());
+        let message = wire::SignInRequest { asker: Some(asker.to_message()), code };
         let answer = self.service.clone().sign_in(unary(message, self.deadline)).await;
 
         concluded("signing in", answer, |answer| read("issued", answer.issued))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
@@ -55,9 +56,10 @@ impl IdentityService for Server {
     }
 
     async fn sign_in(&self, request: Request<wire::SignInRequest>) -> Answer<wire::SignInResponse> {
-        let asker = read("asker", request.into_inner().asker)?;
+        let wire::SignInRequest { asker, code } = request.into_inner();
+        let (asker, code) = (read("asker", asker)?, code.map(SecretString::from));
 
-        let issued = self.0.sign_in(&asker).await.map_err(status_of)?;
+        let issued = self.0.sign_in(&asker, code.as_ref()).await.map_err(status_of)?;
         Ok(Response::new(wire::SignInResponse { issued: Some(issued.to_message()) }))
     }
 

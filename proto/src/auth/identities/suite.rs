@@ -80,7 +80,7 @@ fn with(issued: &IssuedCredential) -> Asker {
 
 fn account(name: &str) -> NewAccount {
     let (password, email) = (PASSWORD.into(), format!("{name}@example.com"));
-    NewAccount { name: name.parse().unwrap(), password, email, role: Role::User }
+    NewAccount { name: name.parse().unwrap(), password, email, role: Role::User, invitation: None }
 }
 
 fn token(patterns: &[&str], actions: &[Permission]) -> WantedCredential {
@@ -154,7 +154,7 @@ async fn wrong_credentials_are_refused_alike(harness: &Harness) {
     ] {
         let asker = as_who(username, password);
         assert_eq!(harness.may(&asker, &Deed::SignedIn).await, Err(IdentityError::WrongCredentials));
-        let sign_in = harness.identities.sign_in(&asker).await.map(|_| ());
+        let sign_in = harness.identities.sign_in(&asker, None).await.map(|_| ());
         assert_eq!(sign_in, Err(IdentityError::WrongCredentials), "{username}");
     }
 }
@@ -226,7 +226,7 @@ async fn what_one_may_not_know_of_is_hidden(harness: &Harness) {
 
 async fn a_session_is_its_user(harness: &Harness) {
     let ann = harness.user("se-ann").await;
-    let session = harness.identities.sign_in(&ann).await.unwrap();
+    let session = harness.identities.sign_in(&ann, None).await.unwrap();
 
     assert!(session.secret.expose_secret().starts_with("bucket_session_"));
     assert_eq!(session.credential.holder, Holder::Session(name("se-ann")));
@@ -237,13 +237,13 @@ async fn a_session_is_its_user(harness: &Harness) {
     let of_another = as_who("se-bob", session.secret.expose_secret());
     let refused = harness.may(&of_another, &Deed::SignedIn).await;
     assert_eq!(refused, Err(IdentityError::WrongCredentials));
-    let again = harness.identities.sign_in(&with(&session)).await.map(|_| ());
+    let again = harness.identities.sign_in(&with(&session), None).await.map(|_| ());
     assert_eq!(again, Err(IdentityError::WrongCredentials), "only a password signs in");
 }
 
 async fn another_password_ends_what_the_old_one_began(harness: &Harness) {
     let ann = harness.user("pw-ann").await;
-    let session = harness.identities.sign_in(&ann).await.unwrap();
+    let session = harness.identities.sign_in(&ann, None).await.unwrap();
     let token = harness.issue(&ann, &token(&[], &[Permission::Pull])).await;
     let change = |old: Option<&str>, new: &str| PasswordChange {
         name: name("pw-ann"),
@@ -300,7 +300,7 @@ async fn an_access_token_does_what_it_is_for(harness: &Harness) {
 async fn nobody_gives_away_what_they_do_not_have(harness: &Harness) {
     let ann = harness.user("gi-ann").await;
     let managing = [Permission::Pull, Permission::Manage];
-    let ends = harness.identities.sign_in(&ann).await.unwrap().credential.expires;
+    let ends = harness.identities.sign_in(&ann, None).await.unwrap().credential.expires;
     let own = WantedCredential { expires: ends, ..token(&[], &managing) };
     let own = with(&harness.issue(&ann, &own).await);
 

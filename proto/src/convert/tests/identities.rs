@@ -95,6 +95,7 @@ fn an_account_that_is_wanted_reads_back() {
         password: "a long one".into(),
         email: "bob@example.com".to_owned(),
         role: Role::Administrator,
+        invitation: Some("a secret".into()),
     };
     let message = identities::sign_up_request(&asker(), &new);
     let (read_asker, read) = identities::sign_up(message.clone()).unwrap();

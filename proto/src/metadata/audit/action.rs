@@ -43,6 +43,18 @@ actions! {
     UserPassword = "user.password",
     /// Something else is said of the user.
     UserProfile = "user.profile",
+    /// A second factor was proposed, which does not count before it is confirmed.
+    SecondFactorPropose = "second_factor.propose",
+    /// A second factor counts from then on.
+    SecondFactorPut = "second_factor.put",
+    /// The user has no second factor any more.
+    SecondFactorRemove = "second_factor.remove",
+    /// The user has shown that mail to the address arrives.
+    EmailVerify = "email.verify",
+    /// Somebody was invited to make an account.
+    InvitationCreate = "invitation.create",
+    /// An invitation was taken back.
+    InvitationRevoke = "invitation.revoke",
     /// An access token was made.
     TokenCreate = "token.create",
     /// An access token was revoked.

@@ -64,7 +64,7 @@ pub(crate) fn new(holder: Holder) -> NewCredential {
     let mut hash = [7; 32];
     hash[..4].copy_from_slice(&number.to_be_bytes());
     let (label, limits) = (format!("no. {number}"), Limits::none());
-    NewCredential { id: numbered(number), hash, holder, label, limits, expires: None }
+    NewCredential { id: numbered(number), hash, holder, label, limits, expires: None, revision: None }
 }
 
 async fn put(world: &World, credential: &NewCredential) -> Result<(), AccountError> {

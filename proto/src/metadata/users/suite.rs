@@ -87,6 +87,8 @@ async fn a_user_is_what_was_created_and_then_changed(world: &World) {
         standing: Standing::Active,
         profile: Profile::default(),
         created,
+        email_verified: false,
+        second_factor: false,
     };
     assert_eq!(user(world, "us-ann").await, plain);
 

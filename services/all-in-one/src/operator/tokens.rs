@@ -167,6 +167,7 @@ impl Create {
             limits: Limits { repositories: self.repositories.clone(), actions },
             expires: self.expires.map(from_now).transpose()?,
             holder,
+            revision: None,
         };
         operator.credentials.put_credential(&new, &Actor::operator()).await?;
 

@@ -6,7 +6,7 @@ use auth::{config::PasswordConfig, operator};
 use clap::{Args, Subcommand};
 use oci::AccountName;
 use proto::metadata::{
-    Accounts as _, Actor, More, PageRequest, Standing, Users as _,
+    Accounts as _, Actor, More, PageRequest, Proofs as _, Standing, Users as _,
     accounts::{Account, Role},
     users::{User, UserChange},
 };
@@ -27,6 +27,8 @@ pub enum Command {
     Create(Create),
     /// Gives a user another password and prints it, once; the user's tokens and sessions end
     ResetPassword(One),
+    /// Removes the second factor of a user who has lost it: the password alone signs in again
+    ResetSecondFactor(One),
     /// Lets nobody in as this user any more; nothing of the user's is removed
     Disable(One),
     /// Lets the user in again
@@ -66,7 +68,10 @@ impl Command {
         match self {
             Self::List(list) => &list.which,
             Self::Create(create) => &create.which,
-            Self::ResetPassword(one) | Self::Disable(one) | Self::Enable(one) => &one.which,
+            Self::ResetPassword(one)
+            | Self::ResetSecondFactor(one)
+            | Self::Disable(one)
+            | Self::Enable(one) => &one.which,
         }
     }
 
@@ -79,6 +84,7 @@ impl Command {
             Self::List(_) => list(operator, out).await,
             Self::Create(create) => create.run(operator, out).await,
             Self::ResetPassword(one) => reset_password(operator, &one.name, out).await,
+            Self::ResetSecondFactor(one) => reset_second_factor(operator, &one.name, out).await,
             Self::Disable(one) => stand(operator, &one.name, Standing::Disabled, out).await,
             Self::Enable(one) => stand(operator, &one.name, Standing::Active, out).await,
         }
@@ -100,7 +106,7 @@ async fn list(operator: &Operator, out: &mut (dyn Write + Send)) -> Result<(), O
     let mut page = PageRequest { after: None, limit: PAGE };
     loop {
         let found = operator.users.users(&page).await?;
-        for User { name, role, standing, profile, created } in &found.entries {
+        for User { name, role, standing, profile, created, .. } in &found.entries {
             let role = match role {
                 Role::User => "user",
                 Role::Administrator => "administrator",
@@ -129,6 +135,16 @@ async fn reset_password(
     operator.users.change_user(name, &change, &Actor::operator()).await?;
 
     shown(out, name, &password)
+}
+
+async fn reset_second_factor(
+    operator: &Operator,
+    name: &AccountName,
+    out: &mut (dyn Write + Send),
+) -> Result<(), OperatorError> {
+    operator.proofs.remove_second_factor(name, &Actor::service()).await?;
+
+    Ok(writeln!(out, "{name} has no second factor any more; the password alone signs in")?)
 }
 
 async fn stand(

@@ -17,18 +17,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{actor, refusal, shown};
 use crate::{
     Parts,
-    authenticate::{About, Authenticated, LoginError},
+    authenticate::{About, Authenticated, LoginError, try_of},
     chosen,
     config::SignUp,
+    errands::Errand,
     password::Checked,
     policy::Principal,
+    secret,
     throttle::{Network, Try, Who},
 };
 
 impl Parts {
     pub(super) async fn sign_up(&self, asker: &Asker, new: &NewAccount) -> Result<(), IdentityError> {
         let login = self.authenticate(shown(asker), About::default()).await?;
-        self.may_sign_up(&login, new.role)?;
+        self.may_sign_up(&login, new)?;
         check_password(&new.name, &new.password)?;
         check_email(&new.email)?;
         if login.principal == Principal::Anonymous {
@@ -42,18 +44,27 @@ impl Parts {
             standing: Standing::Active,
         };
         let actor = actor(&login.principal, asker);
-        self.contracts.accounts.create_account(&account, &actor).await.map_err(refusal)?;
+        let made = match &new.invitation {
+            None => self.contracts.accounts.create_account(&account, &actor).await,
+            Some(secret) => {
+                let hash = secret::of_invitation(secret);
+                self.contracts.invitations.redeem_invitation(&hash, &account, &actor).await
+            }
+        };
+        made.map_err(refusal)?;
         self.keep_email(new, &actor).await;
         Ok(())
     }
 
-    fn may_sign_up(&self, login: &Authenticated, role: Role) -> Result<(), IdentityError> {
+    fn may_sign_up(&self, login: &Authenticated, new: &NewAccount) -> Result<(), IdentityError> {
         let Err(refused) = self.authorized(login, &Deed::ManageHub) else {
             return Ok(());
         };
-        match (role, self.rules.sign_up) {
+        match (new.role, self.rules.sign_up) {
+            // Whether it is good is found out when it is taken.
+            (Role::User, _) if new.invitation.is_some() => Ok(()),
             (Role::User, SignUp::Open) => Ok(()),
-            (Role::User, SignUp::Closed) if login.principal.role() == Role::User => {
+            (Role::User, SignUp::Closed | SignUp::Invitation) if login.principal.role() == Role::User => {
                 Err(IdentityError::SignUpClosed)
             }
             _ => Err(refused),
@@ -61,7 +72,7 @@ impl Parts {
     }
 
     // Each account costs a hash and a name that nobody else can have.
-    fn slow_down(&self, asker: &Asker) -> Result<(), LoginError> {
+    pub(crate) fn slow_down(&self, asker: &Asker) -> Result<(), LoginError> {
         let this = Try { who: Who::Newcomer, from: asker.address.map(Network::from) };
         drop(self.throttle.begin(&this, self.clock.now())?);
         Ok(())
@@ -76,7 +87,10 @@ impl Parts {
         let change = UserChange { profile: Some(profile), ..UserChange::default() };
         if let Err(error) = self.contracts.users.change_user(&new.name, &change, actor).await {
             tracing::warn!(%error, name = %new.name, "an account was made without its e-mail address");
+            return;
         }
+        // Whoever signs up has had no letter before.
+        self.errands.ask(Errand::Verification { user: new.name.clone() });
     }
 
     pub(super) async fn change_password(
@@ -104,25 +118,40 @@ impl Parts {
         change: &PasswordChange,
     ) -> Result<(), IdentityError> {
         let old = change.old.as_ref().ok_or(IdentityError::WrongCredentials)?;
-        let who = Who::Account(Some(change.name.clone()));
-        let this = Try { who, from: asker.address.map(Network::from) };
-        self.throttle.look(&this, self.clock.now()).map_err(LoginError::from)?;
-
-        match self.check(&this, old, login.facts.account.as_ref()).await? {
-            Checked::Wrong => Err(IdentityError::WrongCredentials),
-            Checked::Right if old.expose_secret() == change.new.expose_secret() => {
-                Err(IdentityError::PasswordRefused { why: "it is the old one".to_owned() })
-            }
-            Checked::Right => Ok(()),
+        self.confirm_password(asker, login, old).await?;
+        if old.expose_secret() == change.new.expose_secret() {
+            return Err(IdentityError::PasswordRefused { why: "it is the old one".to_owned() });
         }
+        Ok(())
     }
 
-    async fn hash(&self, password: &SecretString) -> Result<SecretString, LoginError> {
+    /// Who is logged in says the password besides.
+    pub(crate) async fn confirm_password(
+        &self,
+        asker: &Asker,
+        login: &Authenticated,
+        password: &SecretString,
+    ) -> Result<(), LoginError> {
+        let account = login.facts.account.as_ref();
+        let this = try_of(account.map_or("", |account| account.name.as_str()), asker.address);
+        self.throttle.look(&this, self.clock.now())?;
+
+        let (checked, begun) = self.compare(&this, password, account).await?;
+        match checked {
+            Checked::Wrong => return Err(LoginError::Wrong),
+            // Whoever has a second factor is known only where they have shown it.
+            Checked::Right if login.facts.second_factor.is_some() => begun.void(),
+            Checked::Right => begun.right(self.clock.now()),
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn hash(&self, password: &SecretString) -> Result<SecretString, LoginError> {
         self.passwords.turn().await?.hash(password, self.random.as_ref()).await
     }
 }
 
-fn check_password(name: &AccountName, password: &SecretString) -> Result<(), IdentityError> {
+pub(crate) fn check_password(name: &AccountName, password: &SecretString) -> Result<(), IdentityError> {
     match chosen::refused(name, password) {
         None => Ok(()),
         Some(why) => Err(IdentityError::PasswordRefused { why: why.to_owned() }),
@@ -130,7 +159,7 @@ fn check_password(name: &AccountName, password: &SecretString) -> Result<(), Ide
 }
 
 /// Whether mail could get there is not known before one is sent.
-fn check_email(email: &str) -> Result<(), IdentityError> {
+pub(crate) fn check_email(email: &str) -> Result<(), IdentityError> {
     let refused = |why: &str| Err(IdentityError::EmailRefused { why: why.to_owned() });
     let parts = email.rsplit_once('@');
     match parts {

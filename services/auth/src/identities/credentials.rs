@@ -17,17 +17,27 @@ use proto::{
 };
 
 use super::{actor, refusal, shown};
+use secrecy::SecretString;
+
 use crate::{
     Parts,
     authenticate::{About, Authenticated, LoginError},
-    policy::{Principal, Through},
+    policy::Principal,
     secret,
 };
 
 impl Parts {
-    pub(super) async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError> {
-        let login = self.authenticate(shown(asker), About::default()).await?;
-        let Principal::User { name, through: Through::Password, .. } = &login.principal else {
+    pub(super) async fn sign_in(
+        &self,
+        asker: &Asker,
+        code: Option<&SecretString>,
+    ) -> Result<IssuedCredential, IdentityError> {
+        // Only a password signs in.
+        let given = asker.credentials.as_ref();
+        let given = given.filter(|given| secret::hash_of_secret(&given.password).is_none());
+        let given = given.ok_or(IdentityError::WrongCredentials)?;
+        let login = self.by_password_and_code(given, code, asker.address).await?;
+        let Principal::User { name, .. } = &login.principal else {
             return Err(IdentityError::WrongCredentials);
         };
 
@@ -38,6 +48,8 @@ impl Parts {
             label: format!("signed in{from}"),
             limits: Limits::none(),
             expires: Some(until.unwrap_or(Timestamp::MAX)),
+            // If the password changes meanwhile, it must not have begun a session.
+            revision: Some(login.facts.revision),
         };
         match self.keep(session.clone(), &login, asker).await {
             Err(IdentityError::TooMany { .. }) => {
@@ -80,6 +92,7 @@ impl Parts {
             label: wanted.label.clone(),
             limits: wanted.limits.clone(),
             expires: wanted.expires,
+            revision: None,
         };
         self.keep(wanted, &login, asker).await
     }
@@ -109,12 +122,12 @@ impl Parts {
         login: &Authenticated,
         asker: &Asker,
     ) -> Result<IssuedCredential, IdentityError> {
-        let Wanted { holder, label, limits, expires } = wanted;
+        let Wanted { holder, label, limits, expires, revision } = wanted;
         let (secret, hash) = secret::made(&holder, self.random.as_ref());
         let unnamed = |_| LoginError::Unavailable { attempted: "naming a credential" };
         let id = self.ulids.next().parse().map_err(unnamed)?;
 
-        let new = NewCredential { id, hash, holder, label, limits, expires };
+        let new = NewCredential { id, hash, holder, label, limits, expires, revision };
         let actor = actor(&login.principal, asker);
         self.contracts.credentials.put_credential(&new, &actor).await.map_err(refusal)?;
         tracing::info!(id = %new.id, "issued a credential");
@@ -133,6 +146,7 @@ struct Wanted {
     label: String,
     limits: Limits,
     expires: Option<Timestamp>,
+    revision: Option<i64>,
 }
 
 fn refused(why: impl Into<String>) -> IdentityError {

@@ -205,3 +205,16 @@ fn names_that_nobody_can_have_are_counted_like_an_account() {
     });
     assert_eq!(passed.count(), 100);
 }
+
+#[test]
+fn three_letters_at_once_and_then_one_each_quarter_of_an_hour() {
+    let world = World::new();
+    let (ann, bob) = ("ann".parse().unwrap(), "bob".parse().unwrap());
+    let send = |user| world.throttle.letter(user, world.clock.now());
+
+    assert_eq!((0..10).filter(|_| send(&ann).is_ok()).count(), 3);
+    assert_eq!(send(&ann).map_err(Wait::seconds), Err(900));
+    assert_eq!(send(&bob), Ok(()));
+    world.clock.advance(Duration::from_mins(15));
+    assert_eq!((0..10).filter(|_| send(&ann).is_ok()).count(), 1);
+}

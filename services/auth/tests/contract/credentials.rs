@@ -33,8 +33,13 @@ struct World {
 async fn world() -> World {
     let metadata: Arc<MemoryMetadata> = Arc::default();
     let (service, administrator) = with_administrator(&metadata).await;
-    let account =
-        NewAccount { name: ann(), password: PASSWORD.into(), email: String::new(), role: Role::User };
+    let account = NewAccount {
+        name: ann(),
+        password: PASSWORD.into(),
+        email: String::new(),
+        role: Role::User,
+        invitation: None,
+    };
     service.sign_up(&asker("admin", administrator.expose_secret()), &account).await.unwrap();
     metadata.state().members.insert(("team".to_owned(), ann()), MemberRole::Member);
     metadata.state().levels.insert(("team/app".to_owned(), ann()), Level::Write);
@@ -138,7 +143,7 @@ async fn the_robots_of_a_disabled_user_are_let_in_no_more() {
 #[tokio::test]
 async fn a_session_gets_tokens_until_it_ends() {
     let world = world().await;
-    let session = world.service.sign_in(&asker("ann", PASSWORD)).await.unwrap();
+    let session = world.service.sign_in(&asker("ann", PASSWORD), None).await.unwrap();
     let asked = "repository:ann/app:pull,push,delete";
     assert_eq!(world.granted(&session, "", asked).await, asked);
 
@@ -207,7 +212,7 @@ async fn of_too_many_sessions_the_oldest_ends_and_access_tokens_stay() {
     let pat = world.issue(&wanted(&[Permission::Pull])).await;
     let mut sessions = Vec::new();
     for _ in 0..MAX_CREDENTIALS {
-        sessions.push(world.service.sign_in(&asker("ann", PASSWORD)).await.unwrap());
+        sessions.push(world.service.sign_in(&asker("ann", PASSWORD), None).await.unwrap());
     }
 
     let may = async |issued: &IssuedCredential| {

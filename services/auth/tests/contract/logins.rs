@@ -33,6 +33,7 @@ async fn world() -> World {
             password: PASSWORD.into(),
             email: String::new(),
             role: Role::User,
+            invitation: None,
         };
         let asker = asker("admin", world.administrator.expose_secret(), "");
         world.service.sign_up(&asker, &account).await.unwrap();
@@ -147,7 +148,7 @@ async fn unknown_disabled_and_wrong_are_told_alike_and_counted_alike() {
 #[tokio::test]
 async fn the_old_password_is_no_way_around_the_limit() {
     let world = world().await;
-    let session = world.service.sign_in(&asker("ann", PASSWORD, "192.0.2.1")).await.unwrap();
+    let session = world.service.sign_in(&asker("ann", PASSWORD, "192.0.2.1"), None).await.unwrap();
     let thief = asker("", session.secret.expose_secret(), "203.0.113.9");
     let guess = PasswordChange {
         name: "ann".parse().unwrap(),
@@ -176,6 +177,7 @@ async fn an_open_hub_makes_accounts_but_no_administrators_and_not_without_end() 
         password: PASSWORD.into(),
         email: "u@example.com".to_owned(),
         role,
+        invitation: None,
     };
 
     let refused = service.sign_up(&nobody, &account(0, Role::Administrator)).await;

@@ -24,11 +24,14 @@ use proto::{
             Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, NewCredential, Revocation,
             Revoked, SecretHash,
         },
+        invitations::Invitation,
         organizations::{Level, MemberRole},
         users::{Profile, User, UserChange},
     },
 };
 use service_kit::clock::{Clock as _, ManualClock};
+
+use crate::proofs::Proven;
 
 /// A hub with the organizations `open`, `shut` and `team`, `open/app`, which is public, and `shut/app` and `team/app`,
 /// which are not.
@@ -50,12 +53,20 @@ pub(crate) struct State {
     pub(crate) revocations: Vec<Revocation>,
     pub(crate) uses: Vec<CredentialUse>,
     pub(crate) actors: Vec<Actor>,
+    pub(crate) proofs: BTreeMap<AccountName, Proven>,
+    pub(crate) invitations: Vec<(SecretHash, Invitation)>,
     pub(crate) keys: Vec<SigningKey>,
 }
 
 impl MemoryMetadata {
     pub(crate) fn contracts(self: &Arc<Self>) -> Contracts {
-        Contracts { accounts: self.clone(), users: self.clone(), credentials: self.clone() }
+        Contracts {
+            accounts: self.clone(),
+            users: self.clone(),
+            credentials: self.clone(),
+            proofs: self.clone(),
+            invitations: self.clone(),
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -90,7 +101,18 @@ impl State {
         RepositoryFacts { name: name.clone(), visibility, namespace, level, moved: None }
     }
 
-    fn revoke(&mut self, clock: &ManualClock, what: Revoked) {
+    pub(crate) fn revision(&self, name: &AccountName) -> i64 {
+        self.proofs.get(name).map_or(0, |proven| proven.revision)
+    }
+
+    /// Ends what a password has begun.
+    pub(crate) fn end_sessions(&mut self, clock: &ManualClock, name: &AccountName) {
+        self.credentials.retain(|(_, kept)| kept.holder != Holder::Session(name.clone()));
+        self.proofs.entry(name.clone()).or_default().revision += 1;
+        self.revoke(clock, Revoked::Subject(Subject::User(name.clone())));
+    }
+
+    pub(crate) fn revoke(&mut self, clock: &ManualClock, what: Revoked) {
         let id: EventId = format!("01JD{:022}", self.revocations.len()).parse().unwrap();
         self.revocations.push(Revocation { id, at: clock.now(), what });
     }
@@ -137,10 +159,12 @@ impl Accounts for MemoryMetadata {
             question.repositories.iter().map(|of| state.repository(of, name.as_ref())).collect();
         let namespaces = question.namespaces.iter().map(|of| state.namespace(of, name.as_ref())).collect();
         Ok(AccessFacts {
-            account: name.or(robots_user).and_then(|name| state.accounts.get(&name).cloned()),
+            account: name.clone().or(robots_user).and_then(|name| state.accounts.get(&name).cloned()),
             credential,
             repositories,
             namespaces,
+            second_factor: name.as_ref().and_then(|name| state.proofs.get(name)?.active.clone()),
+            revision: name.as_ref().map_or(0, |name| state.revision(name)),
         })
     }
 
@@ -204,7 +228,11 @@ impl Users for MemoryMetadata {
         };
         let email = state.emails.get(name).cloned().unwrap_or_default();
         let profile = Profile { email, ..Profile::default() };
-        Ok(Some(User { name: name.clone(), role, standing, profile, created: self.clock.now() }))
+        let proven = state.proofs.get(name).cloned().unwrap_or_default();
+        let (email_verified, second_factor) =
+            (proven.verified.as_ref() == Some(&profile.email), proven.active.is_some());
+        let (name, created) = (name.clone(), self.clock.now());
+        Ok(Some(User { name, role, standing, profile, created, email_verified, second_factor }))
     }
 
     async fn users(&self, _: &PageRequest<AccountName>) -> Result<Page<User>, AccountError> {
@@ -223,10 +251,7 @@ impl Users for MemoryMetadata {
         };
         if let Some(hash) = &change.password_hash {
             account.password_hash = hash.clone();
-            let client = Holder::Offline { user: name.clone(), through: None };
-            let session = Holder::Session(name.clone());
-            state.credentials.retain(|(_, kept)| kept.holder != session && kept.holder != client);
-            state.revoke(&self.clock, Revoked::Subject(Subject::User(name.clone())));
+            state.end_sessions(&self.clock, name);
         }
         if let Some(profile) = &change.profile {
             state.emails.insert(name.clone(), profile.email.clone());
@@ -254,7 +279,12 @@ impl Credentials for MemoryMetadata {
         {
             return Err(AccountError::TooMany { what: "credentials".to_owned(), limit: MAX_CREDENTIALS });
         }
-        let NewCredential { id, hash, holder, label, limits, expires } = new.clone();
+        let NewCredential { id, hash, holder, label, limits, expires, revision } = new.clone();
+        if let (Some(revision), CredentialOwner::User(user)) = (revision, owner)
+            && state.revision(&user) != revision
+        {
+            return Err(AccountError::AccountChanged { user });
+        }
         let credential =
             Credential { id, holder, label, limits, created: self.clock.now(), expires, used: None };
         state.credentials.push((hash, credential));

@@ -34,8 +34,8 @@ struct World {
 async fn world() -> World {
     let metadata: Arc<MemoryMetadata> = Arc::default();
     let (service, administrator) = with_administrator(&metadata).await;
-    let account =
-        NewAccount { name: ann(), password: PASSWORD.into(), email: String::new(), role: Role::User };
+    let (password, email) = (PASSWORD.into(), String::new());
+    let account = NewAccount { name: ann(), password, email, role: Role::User, invitation: None };
     service.sign_up(&asker("admin", administrator.expose_secret()), &account).await.unwrap();
     metadata.state().members.insert(("team".to_owned(), ann()), MemberRole::Member);
     metadata.state().levels.insert(("team/app".to_owned(), ann()), Level::Write);
@@ -107,7 +107,7 @@ async fn it_stands_for_the_password_and_manages_nothing() {
         let refused = world.service.authorize(&asker, &deed).await.map(drop);
         assert!(matches!(refused, Err(IdentityError::Forbidden { .. })), "{refused:?}");
     }
-    assert!(world.service.sign_in(&asker).await.is_err());
+    assert!(world.service.sign_in(&asker, None).await.is_err());
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn nobody_in_particular_and_who_is_no_user_gets_none() {
     };
     assert!(world.service.token(request).await.unwrap().refresh_token.is_none());
 
-    let session = world.service.sign_in(&asker("ann", PASSWORD)).await.unwrap();
+    let session = world.service.sign_in(&asker("ann", PASSWORD), None).await.unwrap();
     assert!(world.log_in(session.secret.expose_secret()).await.is_none());
     let managing = world.access_token(limited(&[Permission::Manage], &[]), None).await;
     assert!(world.log_in(managing.secret.expose_secret()).await.is_none(), "it would be good for nothing");

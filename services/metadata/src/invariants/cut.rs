@@ -35,9 +35,11 @@ use crate::{
     },
 };
 
+mod invitations;
 mod keys;
 mod moves;
 mod people;
+mod proofs;
 mod settings;
 
 /// Nothing is cut.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use oci::{EventId, Namespace};
 
-use super::{first_of, key};
+use super::{key, times::first_of};
 use crate::{
     keyspace::{Key, MemberRange},
     namespaces::Owner,

@@ -28,6 +28,9 @@ const MOVED: Spec = spec(
 pub(super) fn auth(error: &AuthError) -> Spec {
     match error {
         AuthError::WrongCredentials => spec(S::UNAUTHORIZED, Code::Unauthorized, "log in again"),
+        AuthError::AccessTokenNeeded => {
+            spec(S::UNAUTHORIZED, Code::Unauthorized, "log in with an access token as the password")
+        }
         AuthError::UnknownService { .. } => {
             spec(S::BAD_REQUEST, Code::Unsupported, "ask with the service that the challenge names")
         }

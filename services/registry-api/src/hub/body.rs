@@ -30,6 +30,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A document that may be left out.
+pub(super) struct MaybeJson<T>(pub(super) Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        if !is_json(&parts.headers) {
+            return Err(RequestError::MediaType.into());
+        }
+        Ok(Self(Some(document(&bytes)?)))
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     essence(headers).eq_ignore_ascii_case("application/json")
 }

@@ -142,6 +142,13 @@ schema!(
         .write_only(true)
         .build()
 );
+schema!(Password, secret("A password.", 1024));
+schema!(
+    SecondFactorCode,
+    secret("Six digits of an authenticator app, or a recovery code. Spaces and hyphens do not count.", 64)
+);
+schema!(MailToken, secret("What a mail said, behind `#` in its link.", 256));
+schema!(InvitationToken, secret("What an invitation said: `bucket_invitation_…`.", 256));
 schema!(Role, words("What a user may do besides their own.", ["user", "administrator"]));
 schema!(Standing, words("Whether an account may be used.", ["active", "disabled"]));
 schema!(Visibility, words("Who can see a repository.", ["public", "private"]));
@@ -159,6 +166,16 @@ fn text(description: &str, longest: usize, pattern: &str) -> Object {
         .min_length(Some(1))
         .max_length(Some(longest))
         .pattern(Some(pattern))
+        .build()
+}
+
+fn secret(description: &str, longest: usize) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Password)))
+        .description(Some(description))
+        .max_length(Some(longest))
+        .write_only(true)
         .build()
 }
 

@@ -20,8 +20,8 @@ use super::{names, operations};
 const ABOUT: &str = "Users, organizations, teams, repositories and who may use them.
 
 Sign in with `Basic` and a name and a password, or send a secret as `Bearer` (`bucket_pat_…`, `bucket_robot_…`, \
-`bucket_session_…`) or as the password of `Basic`. Who may not see something is told what is told of what does not \
-exist: 404.
+`bucket_session_…`) or as the password of `Basic`. Who has a second factor signs in with a code, and sends a secret \
+afterwards. Who may not see something is told what is told of what does not exist: 404.
 
 Lists have parts: `n` says how many items at most, `next` in the answer is the `cursor` of the next part, and `Link` its \
 address. A name in a path that cannot be one is a 400 that says why. Fields that an operation does not know are refused. \
@@ -43,6 +43,7 @@ pub(super) fn beginning() -> OpenApi {
     tags(
         (name = "sessions", description = "Signing in and out."),
         (name = "users", description = "Accounts of people."),
+        (name = "invitations", description = "Who may make an account though the hub is closed."),
         (name = "tokens", description = "Access tokens: secrets that stand for a user in programs."),
         (name = "robots", description = "Secrets that stand for nobody but themselves, in one namespace."),
         (name = "organizations", description = "Namespaces with members and teams."),
@@ -54,7 +55,8 @@ pub(super) fn beginning() -> OpenApi {
     components(schemas(
         Problem, names::AccountName, names::NamespaceName, names::TeamName, names::RobotLabel, names::RobotName,
         names::FullRepositoryName, names::RepositoryPath, names::Beginning, names::Pattern, names::TagName,
-        names::CredentialId, names::Grantee, names::Time, names::NewPassword, names::Role, names::Standing,
+        names::CredentialId, names::Grantee, names::Time, names::NewPassword, names::Password,
+        names::SecondFactorCode, names::MailToken, names::InvitationToken, names::Role, names::Standing,
         names::Visibility, names::Level, names::MemberRole, names::Permission, names::EventId, names::ActionFilter, names::ActorName, names::ActionName,
         names::Via, names::Picture,
     ))

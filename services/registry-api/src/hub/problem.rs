@@ -138,14 +138,25 @@ fn echo(text: &str) -> String {
 fn identity(error: &IdentityError) -> S {
     use IdentityError as E;
     match error {
-        E::WrongCredentials | E::SignInNeeded { .. } => S::UNAUTHORIZED,
+        E::WrongCredentials
+        | E::SecondFactorNeeded
+        | E::AccessTokenNeeded
+        | E::WrongCode
+        | E::SignInNeeded { .. } => S::UNAUTHORIZED,
         E::Throttled { .. } | E::Overloaded { .. } => S::TOO_MANY_REQUESTS,
-        E::Hidden { .. } | E::AccountUnknown { .. } => S::NOT_FOUND,
+        E::Hidden { .. } | E::AccountUnknown { .. } | E::TicketUnknown | E::InvitationUnknown => S::NOT_FOUND,
         E::Forbidden { .. } | E::SignUpClosed => S::FORBIDDEN,
-        E::NameTaken { .. } | E::NameReserved { .. } | E::CredentialExists { .. } | E::TooMany { .. } => {
-            S::CONFLICT
+        E::NameTaken { .. }
+        | E::NameReserved { .. }
+        | E::CredentialExists { .. }
+        | E::SecondFactorExists
+        | E::SecondFactorMissing
+        | E::NoEmail
+        | E::NoMail
+        | E::TooMany { .. } => S::CONFLICT,
+        E::PasswordRefused { .. } | E::EmailRefused { .. } | E::CredentialRefused { .. } => {
+            S::UNPROCESSABLE_ENTITY
         }
-        E::PasswordRefused { .. } | E::CredentialRefused { .. } => S::UNPROCESSABLE_ENTITY,
         E::Unavailable { .. } => S::SERVICE_UNAVAILABLE,
         _ => S::INTERNAL_SERVER_ERROR,
     }
@@ -159,8 +170,13 @@ fn account(error: &AccountError) -> S {
         | E::LastOwner { .. }
         | E::LastAdministrator { .. }
         | E::CredentialExists { .. }
+        | E::SecondFactorExists { .. }
+        | E::AccountChanged { .. }
         | E::TooMany { .. } => S::CONFLICT,
-        E::AccountUnknown { .. }
+        E::SecondFactorUnknown { .. }
+        | E::TicketUnknown
+        | E::InvitationUnknown
+        | E::AccountUnknown { .. }
         | E::OrganizationUnknown { .. }
         | E::OwnerUnknown { .. }
         | E::MemberUnknown { .. }

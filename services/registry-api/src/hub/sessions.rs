@@ -7,15 +7,16 @@ use proto::metadata::{
     AccountError,
     credentials::{Credential, CredentialOwner, Holder},
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer,
     asker::Asking,
+    body::MaybeJson,
     names,
-    openapi::Refused,
+    openapi::{BodyRefused, Refused},
     page::{self, Listed},
     path::At,
     problem::{Problem, RequestError},
@@ -111,22 +112,37 @@ pub(super) async fn end_session(asking: Asking, At(at): At<OfSession>) -> Result
     answer::gone(ended, |error| matches!(error, AccountError::CredentialUnknown { .. }))
 }
 
+/// What signs in besides name and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Besides {
+    /// For who has a second factor.
+    #[schema(value_type = Option<names::SecondFactorCode>)]
+    code: Option<SecretString>,
+}
+
 /// Sign in
 ///
-/// Answers a secret that stands for the user for some hours. Needs `Basic` with a name and a password.
+/// Answers a secret that stands for the user for some hours. Needs `Basic` with a name and a password, and a code if the
+/// user has a second factor: where the code alone is missing, the problem is `second-factor-needed`.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "sessions", security(("basic" = [])),
+    request_body = Option<Besides>,
     responses(
         (status = 201, description = "A session.", body = Session,
             headers(("Location" = String, description = "Where it is ended."))),
-        Refused
+        Refused, BodyRefused
     )
 )]
-pub(super) async fn sign_in(asking: Asking) -> Result<Response, Problem> {
+pub(super) async fn sign_in(
+    asking: Asking,
+    MaybeJson(besides): MaybeJson<Besides>,
+) -> Result<Response, Problem> {
     if asking.is_anonymous() || asking.is_bearer() {
         return Err(RequestError::NoPassword.into());
     }
-    let issued = asking.services().identities.sign_in(asking.asker()).await?;
+    let code = besides.and_then(|besides| besides.code);
+    let issued = asking.services().identities.sign_in(asking.asker(), code.as_ref()).await?;
     let secret = issued.secret.expose_secret().to_owned();
     let session = Session { secret, expires: issued.credential.expires };
     Ok(answer::created("/api/v1/sessions/current", &session))

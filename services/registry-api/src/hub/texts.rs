@@ -96,6 +96,11 @@ text! {
 }
 
 text! {
+    /// Whom somebody means.
+    NameOrEmail, "The name of a user, or an e-mail address.", LONGEST_EMAIL, Form::Line
+}
+
+text! {
     /// What people call a credential.
     Label, "What people call a credential.", LONGEST_LABEL, Form::Line
 }

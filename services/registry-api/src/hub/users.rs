@@ -49,6 +49,10 @@ pub(super) struct User {
     display_name: String,
     /// Where to write to, or empty.
     email: String,
+    /// Whether a mail to the address has reached the user.
+    email_verified: bool,
+    /// Whether signing in takes a code.
+    second_factor: bool,
     /// When the account was made.
     #[schema(value_type = names::Time)]
     created: Timestamp,
@@ -56,8 +60,9 @@ pub(super) struct User {
 
 impl From<users::User> for User {
     fn from(user: users::User) -> Self {
-        let users::User { name, role, standing, profile, created } = user;
-        Self { name, role, standing, display_name: profile.display_name, email: profile.email, created }
+        let users::User { name, role, standing, profile, created, email_verified, second_factor } = user;
+        let Profile { display_name, email } = profile;
+        Self { name, role, standing, display_name, email, email_verified, second_factor, created }
     }
 }
 
@@ -75,6 +80,9 @@ pub(super) struct WantedUser {
     /// `user` if it is left out.
     #[schema(value_type = Option<names::Role>)]
     role: Option<Role>,
+    /// Lets in who is invited though the hub is closed.
+    #[schema(value_type = Option<names::InvitationToken>)]
+    invitation: Option<SecretString>,
 }
 
 /// What was made.
@@ -135,7 +143,7 @@ pub(super) async fn list_users(asking: Asking, part: Part<AccountName>) -> Resul
 
 /// Sign up
 ///
-/// Makes an account, if the hub is open for it or an administrator asks.
+/// Makes an account, if the hub is open for it, an administrator asks, or there is an invitation.
 #[utoipa::path(
     post, path = "/api/v1/users", tag = "users", security((), ("basic" = []), ("bearer" = [])),
     request_body = WantedUser,
@@ -146,8 +154,8 @@ pub(super) async fn list_users(asking: Asking, part: Part<AccountName>) -> Resul
     )
 )]
 pub(super) async fn sign_up(asking: Asking, Json(wanted): Json<WantedUser>) -> Result<Response, Problem> {
-    let WantedUser { name, password, email: Email(email), role } = wanted;
-    let new = NewAccount { name, password, email, role: role.unwrap_or(Role::User) };
+    let WantedUser { name, password, email: Email(email), role, invitation } = wanted;
+    let new = NewAccount { name, password, email, role: role.unwrap_or(Role::User), invitation };
     asking.services().identities.sign_up(asking.asker(), &new).await?;
     Ok(answer::created(&format!("/api/v1/users/{}", new.name), &MadeUser { name: new.name }))
 }

@@ -24,7 +24,7 @@ use proto::{
         users::{Profile, User, UserChange},
     },
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     repositories::page_of,
@@ -104,8 +104,10 @@ impl Identities for FakeIdentities {
 
     async fn sign_up(&self, asker: &Asker, new: &NewAccount) -> Result<(), IdentityError> {
         self.begin("sign_up", asker)?;
-        let NewAccount { name, password, email, role } = new;
-        self.done(format!("sign_up {name} {} {email} {role:?}", password.expose_secret()));
+        let NewAccount { name, password, email, role, invitation } = new;
+        let by = invitation.as_ref().map(|secret| format!(" by {}", secret.expose_secret()));
+        let by = by.unwrap_or_default();
+        self.done(format!("sign_up {name} {} {email} {role:?}{by}", password.expose_secret()));
         Ok(())
     }
 
@@ -116,9 +118,13 @@ impl Identities for FakeIdentities {
         Ok(())
     }
 
-    async fn sign_in(&self, asker: &Asker) -> Result<IssuedCredential, IdentityError> {
+    async fn sign_in(
+        &self,
+        asker: &Asker,
+        code: Option<&SecretString>,
+    ) -> Result<IssuedCredential, IdentityError> {
         self.begin("sign_in", asker)?;
-        self.done("sign_in".to_owned());
+        self.done(format!("sign_in {:?}", code.map(SecretString::expose_secret)));
         let expires = Some(Timestamp::constant(1_767_225_600, 0));
         let credential = Credential { expires, ..credential(Holder::Session("ann".parse().unwrap())) };
         Ok(IssuedCredential { secret: SECRET.into(), credential })
@@ -183,7 +189,8 @@ fn with<T, U>(page: Page<T>, make: impl Fn(T) -> U) -> Page<U> {
 fn user(name: AccountName) -> User {
     let profile = Profile { display_name: "Ann A.".to_owned(), email: "ann@example.com".to_owned() };
     let (role, standing) = (Role::User, Standing::Active);
-    User { name, role, standing, profile, created: Timestamp::UNIX_EPOCH }
+    let created = Timestamp::UNIX_EPOCH;
+    User { name, role, standing, profile, created, email_verified: true, second_factor: false }
 }
 
 #[async_trait]

@@ -8,4 +8,5 @@ mod moves;
 mod operations;
 mod refusals;
 mod secrets;
+mod self_service;
 mod usage;

@@ -15,6 +15,7 @@ mod referrers;
 mod repositories;
 mod revocations;
 mod routes;
+mod self_service;
 mod services;
 mod tokens;
 mod uploads;

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use crate::{
     accounts::{FakeAccounts, FakeIdentities},
     repositories::FakeRepositories,
+    self_service::FakeSelfService,
     services::{Calls, FakeAuth, FakeBlobs, FakeUploads},
     usage::FakeUsage,
 };
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) identities: Arc<FakeIdentities>,
     pub(crate) accounts: Arc<FakeAccounts>,
     pub(crate) usage: Arc<FakeUsage>,
+    pub(crate) self_service: Arc<FakeSelfService>,
     pub(crate) process: Process,
     pub(crate) signer: Signer,
 }
@@ -66,12 +68,14 @@ impl World {
         let blobs = Arc::new(FakeBlobs { calls: calls.clone(), ..FakeBlobs::default() });
         let (identities, accounts) = <(Arc<FakeIdentities>, Arc<FakeAccounts>)>::default();
         let usage = Arc::<FakeUsage>::default();
+        let self_service: Arc<FakeSelfService> = Arc::default();
         let services = Services {
             auth: auth.clone(),
             uploads: uploads.clone(),
             repositories: repositories.clone(),
             blobs: blobs.clone(),
             identities: identities.clone(),
+            self_service: self_service.clone(),
             settings: accounts.clone(),
             users: accounts.clone(),
             organizations: accounts.clone(),
@@ -94,6 +98,7 @@ impl World {
             identities,
             accounts,
             usage,
+            self_service,
             process,
             signer,
         }

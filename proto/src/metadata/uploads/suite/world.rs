@@ -18,8 +18,8 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, AuditLog, Avatars, Credentials, Organizations, Quotas, Reclaim, Repositories,
-        RepositoryError, RepositorySettings, Rules, Standing, Uploads, Users, Via,
+        Accounts, Actor, AuditLog, Avatars, Credentials, Invitations, Organizations, Proofs, Quotas, Reclaim,
+        Repositories, RepositoryError, RepositorySettings, Rules, Standing, Uploads, Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -46,6 +46,10 @@ pub struct World {
     pub users: Arc<dyn Users>,
     /// Their credentials.
     pub credentials: Arc<dyn Credentials>,
+    /// What its users prove besides their passwords.
+    pub proofs: Arc<dyn Proofs>,
+    /// Its invitations.
+    pub invitations: Arc<dyn Invitations>,
     /// What is said of its repositories.
     pub settings: Arc<dyn RepositorySettings>,
     /// Its organizations.

@@ -22,7 +22,7 @@ use crate::{
     keyspace::{Commit, Direction, MemberRange, Mutation},
 };
 
-fn new(number: u8, holder: Holder) -> NewCredential {
+pub(super) fn new(number: u8, holder: Holder) -> NewCredential {
     let id = format!("01JD{number:022}").parse().unwrap();
     NewCredential {
         id,
@@ -31,10 +31,11 @@ fn new(number: u8, holder: Holder) -> NewCredential {
         label: "label".to_owned(),
         limits: Limits::none(),
         expires: None,
+        revision: None,
     }
 }
 
-fn ann() -> AccountName {
+pub(super) fn ann() -> AccountName {
     "ann".parse().unwrap()
 }
 
@@ -46,11 +47,11 @@ fn robot() -> Holder {
     Holder::Robot("ann+ci".parse().unwrap())
 }
 
-async fn put(service: &Service, credential: &NewCredential) {
+pub(super) async fn put(service: &Service, credential: &NewCredential) {
     service.put_credential(credential, &Actor::service()).await.unwrap();
 }
 
-async fn is_there(service: &Service, credential: &NewCredential) -> bool {
+pub(super) async fn is_there(service: &Service, credential: &NewCredential) -> bool {
     let found = service.credential_by_hash(&credential.hash).await.unwrap();
     let listed = service.credentials(&credential.holder.owner()).await.unwrap();
     let listed = listed.iter().any(|listed| listed.id == credential.id);
@@ -58,13 +59,13 @@ async fn is_there(service: &Service, credential: &NewCredential) -> bool {
     listed
 }
 
-async fn is_told(service: &Service, what: &Revoked) -> bool {
+pub(super) async fn is_told(service: &Service, what: &Revoked) -> bool {
     let told = service.revocations(None).await.unwrap();
     told.iter().any(|revocation| revocation.what == *what)
 }
 
 /// Cuts `operation` after each of its mutations and does it again; `holds` is asked after each.
-async fn cut_and_repeated<E: std::fmt::Debug>(
+pub(super) async fn cut_and_repeated<E: std::fmt::Debug>(
     prepare: impl AsyncFn(&World),
     operation: impl AsyncFn(&Service) -> Result<(), E>,
     holds: impl AsyncFn(&Service),

@@ -187,7 +187,7 @@ async fn who_may_is_asked_before_it_is_done(
 #[case("/organizations", r#"{"name":"devs"}"#, "CreateOrganization", "create_organization devs ann by ann", "/api/v1/organizations/devs", json!({ "name": "devs" }))]
 #[case("/repositories", r#"{"name":"devs/app"}"#, DEVS, r#"create_repository devs/app Private "" by ann"#, "/api/v1/repositories/devs/app", json!({ "name": "devs/app" }))]
 #[case("/repositories", r#"{"name":"devs/a/b","visibility":"public","description":"X"}"#, DEVS, r#"create_repository devs/a/b Public "X" by ann"#, "/api/v1/repositories/devs/a%2Fb", json!({ "name": "devs/a/b" }))]
-#[case("/sessions", "", "", "sign_in", "/api/v1/sessions/current", json!({ "secret": SECRET, "expires": "2026-01-01T00:00:00Z" }))]
+#[case("/sessions", "", "", "sign_in None", "/api/v1/sessions/current", json!({ "secret": SECRET, "expires": "2026-01-01T00:00:00Z" }))]
 #[tokio::test]
 async fn what_is_made_says_where_it_is(
     #[case] path: &str,

@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     accounts::{SECRET, credential},
+    self_service::{FACTOR, RECOVERY},
     services::When,
     world::World,
 };
@@ -39,7 +40,8 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-const PASSWORDS: [&str; 4] = ["secret-password", "old-password", "new-password", SECRET];
+const PASSWORDS: [&str; 7] =
+    ["secret-password", "old-password", "new-password", SECRET, FACTOR, RECOVERY, "987654"];
 
 #[tokio::test]
 async fn what_is_logged_and_what_is_refused_has_no_secrets() {
@@ -59,6 +61,10 @@ async fn what_is_logged_and_what_is_refused_has_no_secrets() {
     world.accounts.faults.add("user", When::Before, AccountError::Damaged { what: "x".to_owned() });
     let _ = world.ask("GET", "/user", "").await.expect_problem(500, "internal");
     let _ = world.ask("POST", "/tokens", r#"{"label":"ci","actions":["pull"]}"#).await.expect_of_hub(201);
+
+    let _ =
+        world.ask("POST", "/user/second-factor", r#"{"password":"old-password"}"#).await.expect_of_hub(200);
+    let _ = world.ask("PUT", "/user/second-factor", r#"{"code":"987654"}"#).await.expect_of_hub(200);
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("a request failed"), "nothing was logged: {log}");
