@@ -10,6 +10,7 @@ use crate::{
     registry::Upload,
     scenarios::{self, Stock, images, large, lists, reads},
     servers::{Kind, Server},
+    usage,
 };
 
 /// How often in a round a large blob is pushed, each time right behind the yardstick: what the machine takes for fresh
@@ -58,7 +59,8 @@ enum Scenario {
 impl Options {
     /// Compares, and prints the table.
     pub(crate) fn run(&self) -> io::Result<()> {
-        let directory = self.dir.join(format!("bench-{}", std::process::id()));
+        // nginx reads relative paths from a directory of its own.
+        let directory = std::path::absolute(&self.dir)?.join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
         let ballast = Ballast::take()?;
         let measured = self.rounds_in(&directory);
@@ -153,6 +155,7 @@ impl Options {
     /// again, and whoever comes next would pay for it.
     fn yardstick(&self, file: &Path, ledger: &mut Ledger) -> io::Result<()> {
         let size = scenarios::gibibytes(self.size);
+        usage::settle();
         let took = copy::measure(self.size, file)?;
         let (time, cpu) = (took.elapsed.as_secs_f64() / size, took.cpu.as_secs_f64() / size);
         ledger.add(&Row::lower("push, monolithic PUT, time", "s/GiB"), Who::Copy, time);

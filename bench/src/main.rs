@@ -7,6 +7,7 @@ mod copy;
 mod http;
 mod ledger;
 mod load;
+mod logins;
 mod registry;
 mod scenarios;
 mod servers;
@@ -35,6 +36,12 @@ enum Yardstick {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
+    /// Measures what logging in costs and gives away, of `bucket serve` as it is shipped.
+    Logins {
+        /// Where it keeps its data meanwhile.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
     /// The sending half of `copy`, a process of its own so that its CPU time is not counted.
     #[command(hide = true)]
     Send { size: u64 },
@@ -49,6 +56,7 @@ fn main() -> io::Result<()> {
             let _ = std::fs::remove_file(&file);
             report(size, &measured?);
         }
+        Yardstick::Logins { dir } => logins::measure(&std::path::absolute(dir)?)?,
         Yardstick::Send { size } => copy::send(size)?,
     }
     Ok(())

@@ -64,6 +64,15 @@ impl Kind {
     }
 }
 
+/// What checking a password costs a server of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PasswordCost {
+    /// As the shipped configuration has it.
+    AsShipped,
+    /// Next to nothing: logging in is not what is measured.
+    Little,
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
@@ -83,9 +92,19 @@ impl Server {
             Kind::Nginx => nginx::start(&mut server, "on")?,
             Kind::NginxWithoutSendfile => nginx::start(&mut server, "off")?,
             Kind::Distribution => distribution::start(&mut server)?,
-            Kind::Bucket => bucket::start_one(&mut server)?,
+            Kind::Bucket => bucket::start_one(&mut server, PasswordCost::Little)?,
             Kind::Services => bucket::start_five(&mut server)?,
         }
+        Ok(server)
+    }
+
+    /// Starts `bucket serve` with its data in the directory `under`.
+    pub(crate) fn start_bucket(under: &Path, cost: PasswordCost) -> io::Result<Self> {
+        let directory = under.join("logins");
+        fs::create_dir_all(&directory)?;
+        let mut server =
+            Self { kind: Kind::Bucket, address: free_address()?, directory, processes: Vec::new() };
+        bucket::start_one(&mut server, cost)?;
         Ok(server)
     }
 

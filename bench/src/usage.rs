@@ -1,4 +1,4 @@
-//! What processes have used, with all their children, as the kernel counts it.
+//! What processes have used, with all their children, as the kernel counts it, and what they left for later.
 
 use std::{collections::BTreeMap, fs, io, time::Duration};
 
@@ -22,6 +22,12 @@ pub(crate) fn peak(roots: &[u32]) -> io::Result<u64> {
 /// From now on the peak is counted anew.
 pub(crate) fn forget_peak(roots: &[u32]) -> io::Result<()> {
     family(roots)?.keys().try_for_each(|id| fs::write(format!("/proc/{id}/clear_refs"), "5"))
+}
+
+/// Waits until the disk has all that was written before. Who acknowledges a push before the disk has it leaves the
+/// writing to whoever comes next, who would be measured with it.
+pub(crate) fn settle() {
+    rustix::fs::sync();
 }
 
 fn summed(roots: &[u32], name: &str) -> io::Result<u64> {

@@ -26,6 +26,7 @@ pub(crate) fn push(server: &Server, size_bytes: u64, upload: Upload, ledger: &mu
         Upload::Monolithic => "push, monolithic PUT",
         Upload::Streamed => "push, streamed PATCH",
     };
+    usage::settle();
     measured(server, size_bytes, what, ledger, || registry.push_blob(&content, upload))
 }
 

@@ -1,9 +1,9 @@
-//! Bucket in one process and as five services, as shipped. Only passwords are checked faster: logging in is
-//! not what is measured.
+//! Bucket in one process and as five services, as shipped. Only passwords are checked faster, unless logging in is what
+//! is measured.
 
 use std::{fs, io, net::SocketAddr, process::Command};
 
-use super::{PASSWORD, Server, built, free_address};
+use super::{PASSWORD, PasswordCost, Server, built, free_address};
 
 const PASSWORDS: &str = "memory_kib = 64\niterations = 1\n";
 const TOKEN: &str = "service_token = \"service token of a benchmark\"\n";
@@ -14,10 +14,14 @@ const KEYS: &str = "key_secret = \"key secret of a benchmark\"\n";
 const HTTP: &str = "[http]\nmax_in_flight_per_address = 1024\n";
 const ANY_ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n";
 
-pub(super) fn start_one(server: &mut Server) -> io::Result<()> {
+pub(super) fn start_one(server: &mut Server, cost: PasswordCost) -> io::Result<()> {
     let (directory, address) = (server.directory.clone(), server.address);
     let configuration = directory.join("bucket.toml");
-    fs::write(&configuration, format!("{ANY_ADMIN}{HTTP}[password]\n{PASSWORDS}"))?;
+    let passwords = match cost {
+        PasswordCost::AsShipped => String::new(),
+        PasswordCost::Little => format!("[password]\n{PASSWORDS}"),
+    };
+    fs::write(&configuration, format!("{ANY_ADMIN}{HTTP}{passwords}"))?;
 
     let mut command = Command::new(built("bucket")?);
     command.arg("serve").arg("--data").arg(directory.join("data"));
