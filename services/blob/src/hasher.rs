@@ -15,8 +15,8 @@ use crate::store::StoreError;
 // version of sha2 with another state needs another number here.
 const VERSION: u8 = 1;
 
-// Hashing so many takes less time than a thread takes to wake up.
-const AT_ONCE_BYTES: usize = 32 * 1024;
+/// Hashing so many takes less time than a thread takes to wake up.
+pub(crate) const AT_ONCE_BYTES: usize = 32 * 1024;
 
 /// The hash of the first `offset` bytes of an upload.
 #[derive(Debug, Clone)]
@@ -73,7 +73,8 @@ impl Hasher {
         HashState(state.freeze())
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    /// Goes on with `bytes`.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.running {
             Running::Sha256(sha256) => sha256.update(bytes),
             Running::Sha512(sha512) => sha512.update(bytes),

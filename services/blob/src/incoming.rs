@@ -11,6 +11,7 @@ use service_kit::failpoint;
 
 use crate::{
     hasher::Hasher,
+    hashing::Hashing,
     store::{StoreError, Writer},
 };
 
@@ -127,28 +128,25 @@ impl Buffers {
 /// A part that is being written.
 pub(crate) struct IncomingPart {
     writer: Box<dyn Writer>,
-    hasher: Option<Hasher>,
+    hashing: Option<Hashing>,
     size_bytes: u64,
 }
 
 impl IncomingPart {
     /// A part without bytes. Without a `hasher` it is not hashed.
     pub(crate) fn new(writer: Box<dyn Writer>, hasher: Option<Hasher>) -> Self {
-        Self { writer, hasher, size_bytes: 0 }
+        Self { writer, hashing: hasher.map(Hashing::new), size_bytes: 0 }
     }
 
-    /// Writes and hashes a batch.
+    /// Writes a batch, while it is hashed and perhaps longer.
     pub(crate) async fn write(&mut self, batch: Bytes) -> Result<(), StoreError> {
         let before = self.size_bytes;
         self.size_bytes += batch.len() as u64;
 
-        if let Some(hasher) = self.hasher.take() {
-            let (hasher, written) = join(hasher.advance(batch.clone()), self.writer.append(batch)).await;
-            written?;
-            self.hasher = Some(hasher?);
-        } else {
-            self.writer.append(batch).await?;
+        if let Some(hashing) = &mut self.hashing {
+            hashing.advance(batch.clone()).await?;
         }
+        self.writer.append(batch).await?;
 
         if (before..self.size_bytes).contains(&(FAILPOINT_BYTES - 1)) {
             failpoint::hit("blob.append.body");
@@ -158,7 +156,15 @@ impl IncomingPart {
 
     /// Makes the part durable. Its length and the hash with it.
     pub(crate) async fn commit(self) -> Result<(u64, Option<Hasher>), StoreError> {
-        self.writer.commit().await?;
-        Ok((self.size_bytes, self.hasher))
+        let Self { writer, hashing, size_bytes } = self;
+        let digesting = async {
+            match hashing {
+                Some(hashing) => hashing.finish().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (committed, hasher) = join(writer.commit(), digesting).await;
+        committed?;
+        Ok((size_bytes, hasher?))
     }
 }

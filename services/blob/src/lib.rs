@@ -33,6 +33,7 @@ use crate::{
 
 pub mod config;
 mod hasher;
+mod hashing;
 mod incoming;
 pub mod layout;
 mod reads;

@@ -1,5 +1,5 @@
-//! Parts on their way into the store, and their becoming content. A request holds at most two batches of its
-//! body: one being written and hashed, the next arriving. It knows no names, no users and no sessions.
+//! Parts on their way into the store, and their becoming content. A request holds at most four batches of its
+//! body: one arriving, one being written, two that are still to be hashed. It knows no names, no users and no sessions.
 
 use std::{borrow::Cow, sync::Arc};
 
