@@ -184,7 +184,7 @@ impl Failure for RepositoryError {
             | Self::BlobRestorable { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,
             Self::Damaged { .. } => Code::DataLoss,
-            Self::NoSpace { .. } => Code::ResourceExhausted,
+            Self::QuotaExceeded { .. } | Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,
         }
     }

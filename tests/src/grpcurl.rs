@@ -77,6 +77,8 @@ pub fn call_with_certificate(
     for proto in ["auth", "blob", "metadata"] {
         command.arg("-proto").arg(format!("bucket/v1/{proto}.proto"));
     }
+    // Every list of ours takes it; other requests do without.
+    command.args(["-allow-unknown-fields", "-d", r#"{"limit":10}"#]);
     try_run(command.arg(address.to_string()).arg(method))
 }
 

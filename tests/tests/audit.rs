@@ -79,6 +79,7 @@ async fn it_says_who_did_what_from_where_and_by_which_secret(#[case] topology: T
 
     // What was acknowledged is there, whatever becomes of the processes.
     hub.restart();
+    let ann = Api::administrator(&hub).as_somebody(ann.user(), ann.secret());
     assert_eq!(
         actions(&ann, "/namespaces/acme/audit").await,
         ["organization.create", "member.put", "team.put"]
@@ -157,7 +158,7 @@ async fn owners_see_theirs_administrators_all_and_others_nothing(#[case] topolog
     let reader = ann.post("/tokens", reader).await.expect(201).json();
     let limited = ann.as_somebody("ann", reader["secret"].as_str().unwrap());
     let _ = limited.get("/namespaces/acme/audit").await.expect(403);
-    let robot = json!({ "name": "ci", "actions": ["pull"] });
+    let robot = json!({ "name": "ci", "label": "builds", "actions": ["pull"] });
     let robot = ann.post("/namespaces/acme/robots", robot).await.expect(201).json();
     let robot = ann.as_somebody("acme+ci", robot["secret"].as_str().unwrap());
     let _ = robot.get("/namespaces/acme/audit").await.expect(404);
@@ -268,7 +269,7 @@ async fn members_leave_by_themselves_and_the_last_owner_does_not(#[case] topolog
 async fn robots_of_a_disabled_user_are_let_in_no_more(#[case] topology: Topology) {
     let hub = Hub::start(topology);
     let ann = Api::new_user(&hub, "ann").await;
-    let robot = json!({ "name": "ci", "actions": ["pull", "push"] });
+    let robot = json!({ "name": "ci", "label": "builds", "actions": ["pull", "push"] });
     let robot = ann.post("/namespaces/ann/robots", robot).await.expect(201).json();
     let robot = ann.as_somebody("ann+ci", robot["secret"].as_str().unwrap());
     let _ = robot.token("repository:ann/app:pull,push").await.expect(200);

@@ -98,8 +98,8 @@ async fn nobody_gets_in_with_a_bad_token_or_password() {
         ("refresh_token", "x"),
     ];
     let answer =
-        read(raw.anonymous(Method::POST, "/token").form(&form).send().await.unwrap()).await.expect(400);
-    assert_eq!(answer.json()["error"], "unsupported_grant_type");
+        read(raw.anonymous(Method::POST, "/token").form(&form).send().await.unwrap()).await.expect(401);
+    assert_eq!(answer.json()["errors"][0]["code"], "UNAUTHORIZED");
     still_works(&mut hub, 3).await;
 }
 

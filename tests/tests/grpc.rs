@@ -68,9 +68,12 @@ fn who_knows_the_token_sees_what_there_is() {
             Service::Metadata,
             vec![
                 "AccountService",
+                "AuditLogService",
                 "AvatarService",
                 "CredentialService",
+                "InvitationService",
                 "OrganizationService",
+                "ProofService",
                 "QuotaService",
                 "ReclaimService",
                 "RepositoryService",
@@ -80,7 +83,7 @@ fn who_knows_the_token_sees_what_there_is() {
                 "UserService",
             ],
         ),
-        (Service::Auth, vec!["AuthService", "IdentityService"]),
+        (Service::Auth, vec!["AuthService", "IdentityService", "SelfService"]),
         (Service::Blob1, vec!["BlobService"]),
         (Service::Blob2, vec!["BlobService"]),
     ] {

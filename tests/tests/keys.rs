@@ -149,7 +149,10 @@ async fn tokens_of_es256_are_verified_by_what_is_published(#[case] topology: Top
 
     let docker = Docker::start();
     docker.login(&hub.registry(), ADMIN, PASSWORD);
-    docker.run(&["pull", &format!("{}/team/app:v1", hub.registry())]);
+    let name = format!("{}/team/tool:v1", hub.registry());
+    docker.import(&docker.scratch("content"), &name);
+    docker.run(&["push", &name]);
+    docker.run(&["pull", &name]);
 }
 
 async fn form(hub: &Hub, fields: &[(&str, &str)]) -> Answer {

@@ -76,7 +76,10 @@ async fn another_address_is_to_be_verified_again() {
 
     let _ = ann.patch("/users/ann", json!({ "email": "ann@example.org" })).await.expect(204);
     assert_eq!(ann.get("/user").await.expect(200).json()["email_verified"], false);
-    let _ = ann.post("/user/email/verification", json!({})).await.expect(202);
+    let wrong = ann.post("/user/email/verification", json!({ "password": PASSWORD })).await.expect(401);
+    assert_eq!(wrong.json()["type"], "urn:bucket:problem:wrong-credentials");
+    let asked = json!({ "password": ann.secret() });
+    let _ = ann.post("/user/email/verification", asked).await.expect(202);
     let letter = mailbox.next("ann@example.org").await;
     let _ = post(&hub, "/email/verifications", json!({ "token": letter.token() })).await.expect(204);
     assert_eq!(ann.get("/user").await.expect(200).json()["email_verified"], true);

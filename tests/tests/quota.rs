@@ -145,6 +145,7 @@ async fn pulls_are_counted_and_survive_a_restart(#[case] topology: Topology) {
     assert_eq!(repository(&admin).await.0, 2);
 
     hub.restart();
+    let admin = Api::administrator(&hub);
     assert_eq!(repository(&admin).await.0, 2, "what was pulled is written when a process ends");
 }
 

@@ -115,5 +115,6 @@ async fn a_second_factor_outlives_a_restart() {
     let ann = Api::new_user(&hub, "ann").await;
     let (secret, _) = protect(&ann).await;
     hub.restart();
+    let ann = Api::administrator(&hub).as_somebody(ann.user(), ann.secret());
     let _ = ann.post("/sessions", json!({ "code": code(&secret, 1) })).await.expect(201);
 }

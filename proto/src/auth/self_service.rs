@@ -53,11 +53,12 @@ pub trait SelfService: Send + Sync + 'static {
     /// As `Identities::authorize`; `WrongCredentials`; `WrongCode`; `AccountUnknown`.
     async fn drop_second_factor(&self, asker: &Asker, drop: &FactorDrop) -> Result<(), IdentityError>;
 
-    /// Sends a mail to the asker's e-mail address, unless it is verified already: whoever reads it can verify it.
+    /// Sends a mail to the asker's e-mail address, unless it is verified already: whoever reads it can verify it, and
+    /// choose another password by that. So the asker says the password besides.
     ///
     /// # Errors
-    /// As `Identities::authorize`; `NoMail`; `NoEmail`; `Throttled`; `Overloaded`.
-    async fn ask_verification(&self, asker: &Asker) -> Result<(), IdentityError>;
+    /// As `Identities::authorize`; `WrongCredentials`; `NoMail`; `NoEmail`; `Throttled`; `Overloaded`.
+    async fn ask_verification(&self, asker: &Asker, password: &SecretString) -> Result<(), IdentityError>;
 
     /// The e-mail address is verified that a mail with this secret was sent to. Who asks does not matter.
     ///
@@ -73,8 +74,8 @@ pub trait SelfService: Send + Sync + 'static {
     /// `NoMail`; `Throttled`; `Overloaded`.
     async fn ask_reset(&self, asker: &Asker, of: &str) -> Result<(), IdentityError>;
 
-    /// Another password for whoever a mail with this secret was sent to. All sessions and tokens end; the second factor
-    /// stays.
+    /// Another password for whoever a mail with this secret was sent to. All sessions and tokens end; access tokens
+    /// and the second factor stay.
     ///
     /// # Errors
     /// `TicketUnknown`; `PasswordRefused`; `Throttled`; `Overloaded`; `Unavailable`.
@@ -89,7 +90,8 @@ pub trait SelfService: Send + Sync + 'static {
     /// owners.
     ///
     /// # Errors
-    /// As `Identities::authorize`; `SignUpClosed` if only administrators may let people in; `EmailRefused`; `TooMany`.
+    /// As `Identities::authorize`; `SignUpClosed` if only administrators may let people in; `EmailRefused`; `TooMany`;
+    /// `Throttled` if the asker has sent too many by mail.
     async fn invite(&self, asker: &Asker, wanted: &WantedInvitation)
     -> Result<MadeInvitation, IdentityError>;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oci::Scope;
 use secrecy::{ExposeSecret as _, SecretString};
+use service_kit::grpc::calling_account;
 
 use super::{BadField, Wire, address, bytes_32, printed, printed_all, subject, timestamp};
 use crate::{
@@ -45,7 +46,8 @@ impl Wire for TokenRequest {
             credentials: message.credentials.map(Credentials::from_message).transpose()?,
             service: message.service,
             scopes: scopes(&message.scopes)?,
-            address: address(message.address.as_deref())?,
+            // Only the hub's own services are believed where somebody is: guesses are counted by that.
+            address: address(message.address.as_deref().filter(|_| calling_account().is_none()))?,
             offline: if message.offline { Offline::Wanted } else { Offline::Not },
         })
     }

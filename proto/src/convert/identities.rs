@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use service_kit::grpc::calling_account;
 
 use super::{BadField, Wire, address, parsed, parsed_option, printed, read, subject, timestamp};
 use crate::{
@@ -27,10 +28,15 @@ impl Wire for Asker {
     fn from_message(message: wire::Asker) -> Result<Self, BadField> {
         // Askers of before there were two doors.
         let unsaid = message.via == i32::from(wire::Via::Unspecified);
-        Ok(Self {
+        let said = Self {
             credentials: message.credentials.map(Credentials::from_message).transpose()?,
             address: address(message.address.as_deref())?,
             via: if unsaid { Via::Ui } else { Via::from_message(message.via)? },
+        };
+        // Only the hub's own services are believed where somebody is: guesses are counted by that.
+        Ok(match calling_account() {
+            Some(_) => Self { address: None, via: Via::Service, ..said },
+            None => said,
         })
     }
 }

@@ -86,23 +86,25 @@ pub(crate) fn confirmed(
 }
 
 pub(crate) fn ticket_request(user: &AccountName, ticket: &Ticket) -> wire::PutTicketRequest {
-    let email = match &ticket.purpose {
-        Purpose::VerifyEmail(email) => Some(email.clone()),
-        Purpose::ResetPassword => None,
+    let (email, reset_email) = match &ticket.purpose {
+        Purpose::VerifyEmail(email) => (Some(email.clone()), None),
+        Purpose::ResetPassword(email) => (None, Some(email.clone())),
     };
     wire::PutTicketRequest {
         user: user.to_string(),
         hash: Bytes::copy_from_slice(&ticket.hash),
         expires_ms: ticket.expires.as_millisecond(),
         email,
+        reset_email,
     }
 }
 
 pub(crate) fn ticket(message: wire::PutTicketRequest) -> Result<(AccountName, Ticket), BadField> {
-    let wire::PutTicketRequest { user, hash, expires_ms, email } = message;
-    let purpose = match email {
-        Some(email) => Purpose::VerifyEmail(at_most("email", LONGEST_EMAIL, email)?),
-        None => Purpose::ResetPassword,
+    let wire::PutTicketRequest { user, hash, expires_ms, email, reset_email } = message;
+    let purpose = match (email, reset_email) {
+        (Some(email), None) => Purpose::VerifyEmail(at_most("email", LONGEST_EMAIL, email)?),
+        (None, Some(email)) => Purpose::ResetPassword(at_most("reset_email", LONGEST_EMAIL, email)?),
+        _ => return Err(BadField::unreadable("reset_email", "a ticket is for one of two purposes")),
     };
     let (hash, expires) = (bytes_32("hash", &hash)?, timestamp("expires_ms", expires_ms)?);
     Ok((parsed("user", &user)?, Ticket { purpose, hash, expires }))

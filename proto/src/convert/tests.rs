@@ -13,7 +13,7 @@ use crate::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
         accounts::{
             AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
-            Role, SigningKey,
+            Role,
         },
         avatars::{Avatar, AvatarOf, ImageKind},
         credentials::{
@@ -35,6 +35,7 @@ use crate::{
 };
 
 mod identities;
+mod keys;
 mod proofs;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -55,6 +56,18 @@ fn writes_back<T: Wire<Message: Clone + PartialEq + Debug>>(value: &T) -> T::Mes
     let message = value.to_message();
     assert_eq!(T::from_message(message.clone()).unwrap().to_message(), message);
     message
+}
+
+fn credential() -> Credential {
+    Credential {
+        id: parse(GENERATION),
+        holder: Holder::Session(parse("alice")),
+        label: "läptop".to_owned(),
+        limits: Limits::none(),
+        created: moment(),
+        expires: Some(moment()),
+        used: None,
+    }
 }
 
 fn part() -> Part {
@@ -314,36 +327,6 @@ fn what_the_account_contract_says_reads_back() {
 }
 
 #[test]
-fn signing_keys_read_back() {
-    let public_key = PublicKey::P256 { x: [8; 32], y: [9; 32] };
-    let key = SigningKey {
-        verification: VerificationKey { id: KeyId("thumbprint".to_owned()), public_key },
-        sealed_private_key: Bytes::from_static(b"sealed"),
-        created: moment(),
-        from: moment(),
-        until: Some(moment()),
-        next: Some(KeyId("another".to_owned())),
-    };
-    reads_back(&key);
-    reads_back(&SigningKey { until: None, next: None, ..key.clone() });
-    // As earlier releases write it.
-    let message = wire::SigningKey { from_ms: None, ..key.to_message() };
-    assert_eq!(SigningKey::from_message(message).unwrap().from, key.created);
-}
-
-fn credential() -> Credential {
-    Credential {
-        id: parse(GENERATION),
-        holder: Holder::Session(parse("alice")),
-        label: "läptop".to_owned(),
-        limits: Limits::none(),
-        created: moment(),
-        expires: Some(moment()),
-        used: None,
-    }
-}
-
-#[test]
 fn what_the_credential_contract_says_reads_back() {
     reads_back(&credential());
     let pattern = |text: &str| RepositoryPattern::try_from(text.to_owned()).unwrap();
@@ -574,23 +557,6 @@ fn values_that_are_not_specified_or_not_known_are_refused() {
         assert!(Membership::from_message(number).is_err());
         let need = wire::Need { digest: SHA256.to_owned(), size_bytes: 1, what: number };
         assert!(Need::from_message(need).is_err());
-    }
-}
-
-#[test]
-fn a_key_or_a_mac_of_another_length_is_refused() {
-    for length in [1, 64, 66] {
-        let p256_public_key = vec![4; length].into();
-        let message = wire::VerificationKey { id: "x".to_owned(), public_key: Bytes::new(), p256_public_key };
-        assert!(VerificationKey::from_message(message).is_err(), "{length} bytes were taken for a point");
-    }
-    for length in [0, 31, 33] {
-        let (public_key, p256_public_key) = (vec![0; length].into(), Bytes::new());
-        let message = wire::VerificationKey { id: "x".to_owned(), public_key, p256_public_key };
-        let Err(BadField::Unreadable { field, .. }) = VerificationKey::from_message(message) else {
-            panic!("{length} bytes were taken for a key");
-        };
-        assert_eq!(field, "public_key");
     }
 }
 

@@ -54,7 +54,7 @@ impl Wire for Actor {
 
 /// Who acts; callers of before there was an audit log did not say it.
 pub(crate) fn actor_of(message: Option<wire::Actor>) -> Result<Actor, BadField> {
-    message.map_or_else(|| Ok(Actor::service()), Actor::from_message)
+    Actor::from_message(message.unwrap_or_else(|| Actor::service().to_message()))
 }
 
 impl Wire for UploadAddress {

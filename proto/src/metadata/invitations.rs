@@ -53,7 +53,8 @@ pub trait Invitations: Send + Sync + 'static {
     /// Whoever is invited by an organization is in it then. Durable when it returns.
     ///
     /// # Errors
-    /// `InvitationUnknown` if there is none with that hash, it has ended, or the organization is gone; `NameTaken`;
+    /// `InvitationUnknown` if there is none with that hash, it has ended, the organization is gone, or the user who made
+    /// it is disabled or neither an administrator nor an owner of the organization any more; `NameTaken`;
     /// `NameReserved`; `Conflict`; `Unavailable`.
     async fn redeem_invitation(
         &self,

@@ -76,7 +76,8 @@ pub trait Proofs: Send + Sync + 'static {
     /// Keeps what a mail says, in place of what an earlier one for the same purpose said.
     ///
     /// # Errors
-    /// `AccountUnknown`; `AccountChanged` if the user has another address by now; `Conflict`; `Unavailable`.
+    /// `AccountUnknown`; `AccountChanged` if the user has another address by now, or has not verified the one that a mail about
+    /// another password goes to; `Conflict`; `Unavailable`.
     async fn put_ticket(&self, user: &AccountName, ticket: &Ticket) -> Result<(), AccountError>;
 
     /// Takes the ticket of a mail, once: its address is verified.
@@ -92,11 +93,11 @@ pub trait Proofs: Send + Sync + 'static {
     ) -> Result<(), AccountError>;
 
     /// Takes the ticket of a mail, once: the user has another password. All sessions and tokens end, as with any new
-    /// password.
+    /// password; access tokens stay.
     ///
     /// # Errors
-    /// `TicketUnknown` if there is none with that hash, it has ended, or the account is disabled; `Conflict`;
-    /// `Unavailable`.
+    /// `TicketUnknown` if there is none with that hash, it has ended, its address is not the user's verified one any
+    /// more, or the account is disabled; `Conflict`; `Unavailable`.
     async fn reset_password(
         &self,
         user: &AccountName,
@@ -178,6 +179,6 @@ pub struct Ticket {
 pub enum Purpose {
     /// To verify this address.
     VerifyEmail(String),
-    /// To choose another password.
-    ResetPassword,
+    /// To choose another password, by whoever reads mails to this verified address.
+    ResetPassword(String),
 }

@@ -13,7 +13,7 @@ pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
 pub use listing::{MAX_ALSO, WantedRepositories};
 pub use referrers::{ReferrerPlace, Referrers, WantedReferrers};
 
-use super::{Actor, Page, PageRequest, Visibility};
+use super::{Actor, Page, PageRequest, Visibility, quotas::Size};
 use crate::blob::Grant;
 
 pub mod client;
@@ -275,6 +275,21 @@ pub enum RepositoryError {
     NameLeadsElsewhere {
         /// The name asked for.
         repository: RepositoryName,
+    },
+    /// The namespace that the repository is to be in may not use so much.
+    #[error(
+        "{namespace} has used {} of {}; this repository of {} does not fit there; delete images of it or ask an \
+         administrator for more", Size(*used_bytes), Size(*limit_bytes), Size(*size_bytes)
+    )]
+    QuotaExceeded {
+        /// Whose quota.
+        namespace: oci::Namespace,
+        /// What it uses.
+        used_bytes: u64,
+        /// What it may use.
+        limit_bytes: u64,
+        /// What does not fit.
+        size_bytes: u64,
     },
     /// The repository does not link such a blob.
     #[error("repository {repository} has no blob {digest}")]

@@ -55,7 +55,8 @@ pub trait RepositorySettings: Send + Sync + 'static {
     /// `Moved` for a configured time, which ends when a repository of that name is made. Repeating it is no error.
     ///
     /// # Errors
-    /// `NameUnknown`; `Moved`; `NamespaceUnknown`; `RepositoryExists`; `NameLeadsElsewhere`; `Conflict`; `Unavailable`.
+    /// `NameUnknown`; `Moved`; `NamespaceUnknown`; `RepositoryExists`; `NameLeadsElsewhere`;
+    /// `QuotaExceeded`; `Conflict`; `Unavailable`.
     async fn move_repository(
         &self,
         from: &RepositoryName,

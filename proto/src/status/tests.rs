@@ -123,6 +123,12 @@ fn repository_errors_survive() {
         RepositoryError::RepositoryExists { repository: repository.clone() },
         RepositoryError::Moved { repository: repository.clone(), to: repository.clone() },
         RepositoryError::NameLeadsElsewhere { repository: repository.clone() },
+        RepositoryError::QuotaExceeded {
+            namespace: parse("team"),
+            used_bytes: 1,
+            limit_bytes: 2,
+            size_bytes: 3,
+        },
         RepositoryError::BlobUnknown { repository: repository.clone(), digest: parse(SHA256) },
         RepositoryError::ManifestUnknown { repository: repository.clone(), reference: parse("latest") },
         RepositoryError::ManifestUnknown { repository, reference: parse(SHA256) },

@@ -229,6 +229,7 @@ fn auth_over(
 
 fn look_after(auth: &auth::Service, process: &Process) {
     process.shutdown.spawn(auth.note_uses(process.shutdown.clone()));
+    process.shutdown.spawn(auth.do_errands(process.shutdown.clone()));
     process.shutdown.spawn(auth.tend_keys(process.shutdown.clone()));
 }
 

@@ -21,8 +21,8 @@ use crate::{
     errands::Errand,
     password::Checked,
     policy::{Known, Principal, Through},
-    secret,
-    throttle::{Begun, Network, Try, Wait, Who},
+    second_factor, secret,
+    throttle::{Begun, BegunCode, Network, Try, Wait, Who},
 };
 
 /// What somebody has shown, and from where.
@@ -181,7 +181,19 @@ impl Parts {
         }
     }
 
-    /// Uses a code up. A wrong one counts as a wrong password does.
+    /// Begins a try of a code of an app; whoever tries it has shown the password. What is none, as recovery codes are
+    /// none, does not count: the owner gets in with those whatever others try.
+    pub(crate) fn try_code<'a>(
+        &'a self,
+        user: &'a AccountName,
+        typed: &SecretString,
+    ) -> Result<Option<BegunCode<'a>>, LoginError> {
+        let of_an_app = second_factor::is_of_an_app(typed);
+        let begun = of_an_app.then(|| self.throttle.code(user, self.clock.now())).transpose();
+        Ok(begun?)
+    }
+
+    /// Uses a code up. A wrong one counts as a wrong password does, and for the account besides.
     pub(crate) async fn proven(
         &self,
         user: &AccountName,
@@ -189,6 +201,13 @@ impl Parts {
         typed: &SecretString,
         begun: Begun<'_>,
     ) -> Result<(), LoginError> {
+        let tried = match self.try_code(user, typed) {
+            Ok(tried) => tried,
+            Err(error) => {
+                begun.void();
+                return Err(error);
+            }
+        };
         let spent = match self.second_factors.code(user, factor, typed, self.clock.now()) {
             Ok(Some(code)) => self.spend(user, factor, code).await,
             Ok(None) => Err(LoginError::WrongCode),
@@ -198,6 +217,11 @@ impl Parts {
             Ok(()) => begun.right(self.clock.now()),
             Err(LoginError::WrongCode) => drop(begun),
             Err(_) => begun.void(),
+        }
+        if let Some(tried) = tried
+            && spent != Err(LoginError::WrongCode)
+        {
+            tried.void();
         }
         spent
     }

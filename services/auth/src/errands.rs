@@ -43,8 +43,8 @@ pub(crate) enum Errand {
         kept: SecretString,
         password: SecretString,
     },
-    /// To write to a user whose address is not verified.
-    Verification { user: AccountName },
+    /// To write to a user whose address is not verified, and is this one still.
+    Verification { user: AccountName, email: String },
     /// To write to whoever has verified an address, or has that name.
     Reset { of: String },
 }
@@ -125,7 +125,7 @@ impl Parts {
     async fn do_one(&self, errand: Errand) {
         let done = match errand {
             Errand::Rehash { user, kept, password } => self.rehash(&user, &kept, &password).await,
-            Errand::Verification { user } => self.write_to_verify(&user).await,
+            Errand::Verification { user, email } => self.write_to_verify(&user, &email).await,
             Errand::Reset { of } => self.write_to_reset(&of).await,
         };
         if let Err(error) = done {
@@ -149,16 +149,19 @@ impl Parts {
         Ok(self.contracts.proofs.rehash_password(user, kept, &hash).await?)
     }
 
-    async fn write_to_verify(&self, user: &AccountName) -> Result<(), ErrandError> {
+    async fn write_to_verify(&self, user: &AccountName, email: &str) -> Result<(), ErrandError> {
         let (Some(mail), Some(found)) = (&self.mail, self.contracts.users.user(user).await?) else {
             return Ok(());
         };
-        let email = &found.profile.email;
-        if email.is_empty() || found.email_verified || found.standing != Standing::Active {
+        let same = found.profile.email == email && !email.is_empty();
+        if !same || found.email_verified || found.standing != Standing::Active {
             return Ok(());
         }
 
-        let secret = self.ticket(user, Purpose::VerifyEmail(email.clone()), VERIFICATION_LIFETIME).await?;
+        if self.is_flooded(email) {
+            return Ok(());
+        }
+        let secret = self.ticket(user, Purpose::VerifyEmail(email.to_owned()), VERIFICATION_LIFETIME).await?;
         post(mail.as_ref(), letters::verification(email, mail.base(), user, &secret))
     }
 
@@ -171,10 +174,23 @@ impl Parts {
                 tracing::info!(user = %user.name, "too many letters were asked for");
                 continue;
             }
-            let secret = self.ticket(&user.name, Purpose::ResetPassword, RESET_LIFETIME).await?;
+            if self.is_flooded(&user.profile.email) {
+                continue;
+            }
+            let purpose = Purpose::ResetPassword(user.profile.email.clone());
+            let secret = self.ticket(&user.name, purpose, RESET_LIFETIME).await?;
             post(mail.as_ref(), letters::reset(&user.profile.email, mail.base(), &user.name, &secret))?;
         }
         Ok(())
+    }
+
+    /// Whether an address has had too many letters; one more is counted if not.
+    pub(crate) fn is_flooded(&self, email: &str) -> bool {
+        let flooded = self.throttle.letter_to(&email.to_lowercase(), self.clock.now()).is_err();
+        if flooded {
+            tracing::info!(to = %Shortened(email), "too many letters were to go to one address");
+        }
+        flooded
     }
 
     /// The active users with a verified address who are meant by a name or an address.

@@ -68,9 +68,8 @@ impl SecondFactors {
         typed: &SecretString,
         now: Timestamp,
     ) -> Result<Option<Code>, LoginError> {
-        let plain: String =
-            typed.expose_secret().chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-        if plain.len() == DIGITS && plain.bytes().all(|byte| byte.is_ascii_digit()) {
+        let plain = plain(typed);
+        if has_digits(&plain) {
             return Ok(self.step(user, factor, &plain, now)?.map(Code::Step));
         }
         let is_recovery_code = plain.chars().count() == RECOVERY_CHARACTERS;
@@ -107,6 +106,19 @@ impl SecondFactors {
             LoginError::Unavailable { attempted: "using a second factor" }
         })
     }
+}
+
+/// Whether somebody has typed what an app shows: there are so few of them that they can be guessed.
+pub(crate) fn is_of_an_app(typed: &SecretString) -> bool {
+    has_digits(&plain(typed))
+}
+
+fn has_digits(plain: &str) -> bool {
+    plain.len() == DIGITS && plain.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn plain(typed: &SecretString) -> String {
+    typed.expose_secret().chars().filter(|c| !c.is_whitespace() && *c != '-').collect()
 }
 
 /// Recovery codes, and what is kept of them: a hundred random bits each, so that a plain hash is enough.

@@ -49,8 +49,8 @@ impl SelfService for Service {
         self.0.drop_factor(asker, drop).await
     }
 
-    async fn ask_verification(&self, asker: &Asker) -> Result<(), IdentityError> {
-        self.0.ask_verification(asker).await
+    async fn ask_verification(&self, asker: &Asker, password: &SecretString) -> Result<(), IdentityError> {
+        self.0.ask_verification(asker, password).await
     }
 
     async fn confirm_email(&self, asker: &Asker, secret: &SecretString) -> Result<(), IdentityError> {

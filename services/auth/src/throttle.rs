@@ -1,7 +1,9 @@
 //! Who guesses waits. Wrong passwords are counted by account with address, by address, and by account from addresses
-//! that have not lately logged in to it rightly (docs/decisions/0006). It lives in this process, in bounded memory.
+//! that have not lately logged in to it rightly (docs/decisions/0006); codes by account alone. It lives in this process,
+//! in bounded memory.
 
 use std::{
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -10,9 +12,9 @@ use std::{
 use jiff::Timestamp;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use oci::AccountName;
-use proto::metadata::credentials::SecretHash;
+use proto::{auth::Subject, metadata::credentials::SecretHash};
 
-use budget::{Allowance, Budget};
+use budget::{Allowance, Budget, Counted};
 
 mod budget;
 
@@ -21,10 +23,20 @@ const OF_BOTH: Allowance = Allowance { at_once: 10, one_more_after: Duration::fr
 const OF_ADDRESS: Allowance = Allowance { at_once: 50, one_more_after: Duration::from_secs(5) };
 const OF_ACCOUNT: Allowance = Allowance { at_once: 100, one_more_after: Duration::from_secs(10) };
 
+/// Wrong codes of an app for one account, by whoever knows its password: a million codes, of which three are good at a
+/// time, are guessed in decades.
+const OF_CODES: Allowance = Allowance { at_once: 10, one_more_after: Duration::from_hours(1) };
+
 /// Letters to one user that somebody asks for.
 const OF_LETTERS: Allowance = Allowance { at_once: 3, one_more_after: Duration::from_mins(15) };
 
-/// Of each kind, how many are remembered: some 30 MiB in all, when full. Those that were used last stay.
+/// Letters to one address, whoever asks for them and for whatever account.
+const OF_ADDRESSEE: Allowance = Allowance { at_once: 10, one_more_after: Duration::from_mins(15) };
+
+/// Letters to whom they like that one inviter has sent.
+const OF_INVITER: Allowance = Allowance { at_once: 50, one_more_after: Duration::from_mins(5) };
+
+/// Of each kind, how many are remembered: some 50 MiB in all, when full. Those that were used last stay.
 const REMEMBERED: u64 = 50_000;
 
 /// How long it counts that somebody has logged in rightly from an address.
@@ -36,7 +48,10 @@ pub(crate) struct Throttle {
     address: Budget<Network>,
     account: Budget<Name>,
     known: Cache<(Who, Network), Timestamp>,
+    codes: Budget<AccountName>,
     letters: Budget<AccountName>,
+    letters_to: Budget<String>,
+    letters_of: Budget<Subject>,
     /// Held while one try looks and counts, so that two do not take the same last place.
     beginning: Mutex<()>,
 }
@@ -80,7 +95,21 @@ pub(crate) struct Try {
 pub(crate) struct Begun<'a> {
     throttle: &'a Throttle,
     this: &'a Try,
-    familiarity: Familiarity,
+    taken: Taken,
+}
+
+/// What a try has taken of each budget; none: that is not asked. A place that was not taken is not given back.
+struct Taken {
+    both: Option<Counted>,
+    address: Option<Counted>,
+    account: Option<Counted>,
+}
+
+/// A code that counts as a wrong one until it turns out to be right.
+#[must_use = "a code that is dropped has been a wrong one"]
+pub(crate) struct BegunCode<'a> {
+    throttle: &'a Throttle,
+    user: &'a AccountName,
 }
 
 /// Whether somebody has lately logged in rightly from where they try now.
@@ -109,7 +138,10 @@ impl Throttle {
             address: Budget::new(OF_ADDRESS, REMEMBERED),
             account: Budget::new(OF_ACCOUNT, REMEMBERED),
             known,
+            codes: Budget::new(OF_CODES, REMEMBERED),
             letters: Budget::new(OF_LETTERS, REMEMBERED),
+            letters_to: Budget::new(OF_ADDRESSEE, REMEMBERED),
+            letters_of: Budget::new(OF_INVITER, REMEMBERED),
             beginning: Mutex::new(()),
         }
     }
@@ -132,8 +164,8 @@ impl Throttle {
         self.look(this, now)?;
 
         let familiarity = self.familiarity(this, now);
-        self.count(this, familiarity, now);
-        Ok(Begun { throttle: self, this, familiarity })
+        let taken = self.count(this, familiarity, now);
+        Ok(Begun { throttle: self, this, taken })
     }
 
     /// A try that was not begun was wrong. A secret that was good here and is no more is as strange as any other.
@@ -144,13 +176,36 @@ impl Throttle {
         self.count(this, Familiarity::Strange, now);
     }
 
+    /// Begins a try of a code of an app, wherever it comes from, if it may be made now.
+    pub(crate) fn code<'a>(&'a self, user: &'a AccountName, now: Timestamp) -> Result<BegunCode<'a>, Wait> {
+        self.take(&self.codes, user, now)?;
+        Ok(BegunCode { throttle: self, user })
+    }
+
     /// Counts a letter to a user, if there have not been too many.
     pub(crate) fn letter(&self, user: &AccountName, now: Timestamp) -> Result<(), Wait> {
+        self.take(&self.letters, user, now)
+    }
+
+    /// Counts a letter to an address, in small letters, if there have not been too many.
+    pub(crate) fn letter_to(&self, address: &str, now: Timestamp) -> Result<(), Wait> {
+        self.take(&self.letters_to, &address.to_owned(), now)
+    }
+
+    /// Counts a letter that somebody has sent to whom they like, if there have not been too many.
+    pub(crate) fn letter_of(&self, inviter: &Subject, now: Timestamp) -> Result<(), Wait> {
+        self.take(&self.letters_of, inviter, now)
+    }
+
+    fn take<K>(&self, budget: &Budget<K>, key: &K, now: Timestamp) -> Result<(), Wait>
+    where
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+    {
         let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = self.letters.wait(user, now) {
+        if let Some(wait) = budget.wait(key, now) {
             return Err(Wait(wait));
         }
-        self.letters.count(user, now);
+        budget.count(key, now);
         Ok(())
     }
 
@@ -161,15 +216,12 @@ impl Throttle {
         }
     }
 
-    fn count(&self, this: &Try, familiarity: Familiarity, now: Timestamp) {
-        if let Some(both) = this.both() {
-            self.both.count(&both, now);
-        }
-        if let Some(from) = this.from {
-            self.address.count(&from, now);
-        }
-        if let (Some(name), Familiarity::Strange) = (this.account(), familiarity) {
-            self.account.count(name, now);
+    fn count(&self, this: &Try, familiarity: Familiarity, now: Timestamp) -> Taken {
+        let account = this.account().filter(|_| familiarity == Familiarity::Strange);
+        Taken {
+            both: this.both().map(|both| self.both.count(&both, now)),
+            address: this.from.map(|from| self.address.count(&from, now)),
+            account: account.map(|name| self.account.count(name, now)),
         }
     }
 
@@ -191,16 +243,23 @@ impl Begun<'_> {
 
     /// Nothing came of it, right or wrong: it does not count.
     pub(crate) fn void(self) {
-        let Self { throttle, this, familiarity } = self;
-        if let Some(both) = this.both() {
+        let Self { throttle, this, taken } = self;
+        if let (Some(both), Some(Counted::Whole)) = (this.both(), taken.both) {
             throttle.both.take_back(&both);
         }
-        if let Some(from) = this.from {
+        if let (Some(from), Some(Counted::Whole)) = (this.from, taken.address) {
             throttle.address.take_back(&from);
         }
-        if let (Some(name), Familiarity::Strange) = (this.account(), familiarity) {
+        if let (Some(name), Some(Counted::Whole)) = (this.account(), taken.account) {
             throttle.account.take_back(name);
         }
+    }
+}
+
+impl BegunCode<'_> {
+    /// It was right, or nothing came of it: it does not count.
+    pub(crate) fn void(self) {
+        self.throttle.codes.take_back(self.user);
     }
 }
 

@@ -109,9 +109,11 @@ impl Service {
         let mut entries = Vec::with_capacity(placed.len());
         for (name, placement) in placed {
             let [here, there] = [next(&mut values), next(&mut values)];
+            // It may have been deleted, or be called otherwise, since.
+            let (Some(updated), Some(bytes)) = (here.or(there), next(&mut values)) else { continue };
             let [record, _] = records(name, &placement);
-            let updated = millisecond(&record, &field::UPDATED, here.or(there).as_ref())?;
-            let size_bytes = parsed(&keys::state(placement.id), &field::BYTES, next(&mut values).as_ref())?;
+            let updated = millisecond(&record, &field::UPDATED, Some(&updated))?;
+            let size_bytes = parsed(&keys::state(placement.id), &field::BYTES, Some(&bytes))?;
             entries.push(RepositoryEntry {
                 name: name.clone(),
                 visibility: placement.visibility,

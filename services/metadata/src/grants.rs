@@ -98,6 +98,8 @@ impl Granted {
             .when_all(lost.conditions.clone())
             .telling(lost.told.clone())
             .then(change)
+            // A transfer takes the rights of teams with it only if there are no others meanwhile.
+            .then(Mutation::Increment(keys::state(self.place.id), field::GRANTED, 1))
     }
 
     /// Removes what was granted to teams that are gone. None of them comes back: a new team has a new id.

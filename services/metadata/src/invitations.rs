@@ -8,8 +8,8 @@ use oci::{InvitationId, Namespace};
 use proto::{
     auth::Subject,
     metadata::{
-        AccountError, Actor, Invitations,
-        accounts::Account,
+        AccountError, Actor, Invitations, Standing,
+        accounts::{Account, Role},
         audit::Action,
         credentials::SecretHash,
         invitations::{Invitation, Joining, MAX_INVITATIONS, NewInvitation},
@@ -24,7 +24,7 @@ use crate::{
     failure::{parsed, parsed_member},
     keys::{self, field},
     keyspace::{Commit, Condition, Direction, Error, Key, MemberRange, Mutation, RANGE_LIMIT, Record},
-    members::joining,
+    members::{joining, place},
     namespaces::Owner,
     sessions::millisecond,
     step,
@@ -117,7 +117,7 @@ impl Invitations for Service {
         let key = keys::invitation(&hash);
         for _ in 0..ATTEMPTS {
             let record = self.keyspace().record(&key).await?.unwrap_or_default();
-            let invitation = self.takeable(&key, &record, account).await?;
+            let (invitation, standing) = self.takeable(&key, &record, account).await?;
             if self.account(&account.name).await?.is_some() {
                 return Err(AccountError::NameTaken { name: account.name.namespace() });
             }
@@ -125,6 +125,7 @@ impl Invitations for Service {
             let claimed = self.claimable(&account.name).await?;
             let audited = self.all_audited(actor, taken(&invitation, account)).await?;
             let commit = taking((&hash, &record), &invitation, account, self.creation(account, claimed));
+            let commit = commit.when_all(standing);
             if self.commit(step!("redeem_invitation"), commit.beginning_with(audited)).await?
                 == Outcome::Committed
             {
@@ -194,13 +195,14 @@ impl Service {
             .then(set(field::ID, new.id.to_string())))
     }
 
-    /// The invitation, if `account` may be made for it now. What a crash has left half done, the same name completes.
+    /// The invitation, if `account` may be made for it now, and what must still be so of whoever made it. What a crash
+    /// has left half done, the same name completes.
     async fn takeable(
         &self,
         key: &Key,
         record: &Record,
         account: &Account,
-    ) -> Result<Invitation, AccountError> {
+    ) -> Result<(Invitation, Vec<Condition>), AccountError> {
         let taken = record.text(field::TAKEN);
         let free = taken.is_none_or(|name| name == account.name.as_str());
         let good = read(key, record)?.filter(|invitation| free && self.now() < invitation.expires);
@@ -210,7 +212,29 @@ impl Service {
         {
             return Err(AccountError::InvitationUnknown);
         }
-        Ok(invitation)
+        let standing = self.standing_of_inviter(&invitation).await?;
+        Ok((invitation, standing))
+    }
+
+    /// Invitations end with the rights they were made by: a user is active, and an administrator or an owner of the
+    /// organization, still.
+    async fn standing_of_inviter(&self, invitation: &Invitation) -> Result<Vec<Condition>, AccountError> {
+        let Subject::User(by) = &invitation.by else {
+            return Ok(Vec::new());
+        };
+        let key = keys::user(by);
+        let mut asked = vec![(key.clone(), field::STANDING), (key, field::ROLE)];
+        asked.extend(invitation.joining.iter().map(|joining| place(&joining.organization, by)));
+
+        let found = self.fields(&asked).await?;
+        let words = [Standing::Active.word(), Role::Administrator.word(), MemberRole::Owner.word()];
+        let mut held = asked.into_iter().zip(found).zip(words).map(|(((key, field), found), word)| {
+            let is_so = found.is_some_and(|found| found == word.as_bytes());
+            is_so.then(|| Condition::FieldEquals(key, field, word.into()))
+        });
+        let active = held.next().flatten().ok_or(AccountError::InvitationUnknown)?;
+        let right = held.flatten().next().ok_or(AccountError::InvitationUnknown)?;
+        Ok(vec![active, right])
     }
 }
 

@@ -5,7 +5,7 @@
 //
 //   @user                    hash   Name (last: the account exists), Password, Role, Standing, Display, Email,
 //                                   Created, Updated, Rules (JSON: those of all its repositories that have none),
-//                                   Bytes (sum of its repositories'), Quota,
+//                                   Bytes (sum of its repositories'), Quota, Moves (of repositories, a count),
 //                                   Rev (another one: what was begun before has ended), Verified (the address that
 //                                   was), Verify and Reset ("SHA-256 expires address", of mails), Factor (sealed: the
 //                                   second factor counts), Proposed (one that does not), Step (of the last code)
@@ -33,7 +33,7 @@
 //                                   Id (last: the credential exists)
 //   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
 //   $Id                      hash   Name (by which it is found; goes last when it is deleted), State (live,
-//                                   deleting), Bytes, Rev, Rules (JSON), Description
+//                                   deleting), Bytes, Rev, Granted (a count), Rules (JSON), Description
 //   ^moved:<repository>      hash   Until, Id (last): what was called so
 //   ^moved                   set    time NUL repository: when an old name ends
 //   ^purge                   set    repository id: what is deleted, until nothing is left under the id

@@ -91,15 +91,18 @@ impl Service {
         }
 
         let target = Placement { id: place.id, ..*target.placement() };
+        let state = keys::state(place.id);
+        let granted = self.fields(&[(state.clone(), field::GRANTED)]).await?.pop().flatten();
         let ended = self.team_grants_ended((from, to), place).await?;
         let this = Move { from, to, place, target, called, led, ended };
         let records = (this.before().record(from), this.after().record(to));
         let copied = self.copied(records, place, attempt).await?;
         let commit = Commit::synced()
             .when(Condition::FieldPresent(namespace, field::NAME))
+            .when(Condition::unchanged(state, field::GRANTED, granted))
             .telling(self.transferred(from, to).await?);
         let (commit, uncounted) = self.counted_there(&this, commit).await?;
-        let commit = this.commit(commit, there, copied, self.until()).then_all(uncounted);
+        let commit = this.commit(commit, (there, copied), (self.until(), uncounted));
         Ok((this, commit))
     }
 
@@ -109,12 +112,21 @@ impl Service {
         &self,
         this: &Move<'_>,
         commit: Commit,
-    ) -> Result<(Commit, Option<Mutation>), Error> {
-        let Move { from, to, place, .. } = *this;
+    ) -> Result<(Commit, Option<Mutation>), RepositoryError> {
+        let Move { from, to, place, target, .. } = *this;
+        // Whoever counts meanwhile may have missed it, or counted it twice.
+        let moves =
+            |owner, namespace| Mutation::Increment(keys::namespace(owner, &namespace), field::MOVES, 1);
+        let commit = commit.then(moves(place.owner, from.namespace()));
         if from.namespace() == to.namespace() {
             return Ok((commit, None));
         }
+        let commit = commit.then(moves(target.owner, to.namespace()));
         let (unchanged, size_bytes) = self.linked_bytes(place).await?;
+        let needed = u64::try_from(size_bytes).unwrap_or_default();
+        if let Some(refusal) = self.no_room_for(target.owner, to, needed).await? {
+            return Err(refusal);
+        }
         let commit = commit.when(unchanged).then(this.after().used(to, size_bytes));
         Ok((commit, Some(this.before().used(from, -size_bytes))))
     }
@@ -132,12 +144,13 @@ impl Service {
         self.now().saturating_add(self.0.reclaim.redirects_kept).unwrap_or(jiff::Timestamp::MAX)
     }
 
-    /// In another namespace others have rights: tokens that were given before end.
+    /// Whoever had tokens for the new name had them for something else, or for another time. In another namespace others
+    /// have rights besides: those for the old name end, too.
     async fn transferred(&self, from: &RepositoryName, to: &RepositoryName) -> Result<Telling, Error> {
-        if from.namespace() == to.namespace() {
-            return Ok(Telling::default());
-        }
-        self.telling(&[from, to].map(|name| Revoked::Repository(name.clone()))).await
+        let elsewhere = from.namespace() != to.namespace();
+        let names = [Some(to), elsewhere.then_some(from)].into_iter().flatten();
+        let told: Vec<_> = names.map(|name| Revoked::Repository(name.clone())).collect();
+        self.telling(&told).await
     }
 
     /// So do the rights of teams, which give nobody anything there, and must not come back when the repository does.
@@ -178,9 +191,8 @@ impl Move<'_> {
     fn commit(
         &self,
         commit: Commit,
-        there: Option<Placement>,
-        copied: Copied,
-        until: jiff::Timestamp,
+        (there, copied): (Option<Placement>, Copied),
+        (until, uncounted): (jiff::Timestamp, Option<Mutation>),
     ) -> Commit {
         let Self { from, to, place, .. } = *self;
         let state = keys::state(place.id);
@@ -198,6 +210,7 @@ impl Move<'_> {
             .then(called)
             .then_all(self.ended.iter().cloned())
             .then_all(BOTH.map(|seen| Mutation::RemoveRecord(keys::repository(place.owner, from, seen))))
+            .then_all(uncounted)
             .then_all(place.unlisted(from))
             .then_all(led)
             .then_all(self.left_by_a_crash())

@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use oci::RepositoryName;
-use proto::metadata::RepositoryError;
+use proto::metadata::{RepositoryError, credentials::Revoked};
 
 use crate::{
-    Service,
+    ATTEMPTS, Outcome, Service,
     failure::{next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Field, Key, Mutation},
@@ -125,13 +125,20 @@ impl Service {
     /// Whether a push may make a repository of that name: not where others still find what was called so. What is left
     /// of a name that leads nowhere any more goes.
     pub(crate) async fn free(&self, name: &RepositoryName) -> Result<(), Nowhere> {
-        let Some(old) = self.old_name(name).await? else { return Ok(()) };
-        if let Some(Moved { to, .. }) = self.moved_from(name).await? {
-            return Err(Nowhere::Moved { repository: name.clone(), to });
+        for _ in 0..ATTEMPTS {
+            let Some(old) = self.old_name(name).await? else { return Ok(()) };
+            if let Some(Moved { to, .. }) = self.moved_from(name).await? {
+                return Err(Nowhere::Moved { repository: name.clone(), to });
+            }
+
+            // Tokens that were given for it are for what was called so.
+            let told = self.telling(&[Revoked::Repository(name.clone())]).await?;
+            let commit = Commit::synced().when(old.unchanged()).telling(told).then(old.removed());
+            if self.commit(step!("free_name"), commit).await? == Outcome::Committed {
+                return Ok(());
+            }
         }
 
-        let commit = Commit::synced().when(old.unchanged()).then(old.removed());
-        let _either_way = self.commit(step!("free_name"), commit).await?;
-        Ok(())
+        Err(Error::Unavailable { attempted: "freeing a name" }.into())
     }
 }

@@ -36,6 +36,10 @@ impl Quotas for Service {
     ) -> Result<(), RepositoryError> {
         for _ in 0..ATTEMPTS {
             let (owner, record) = self.counted_record(namespace).await?;
+            let kept = self.fields(&[(record.clone(), field::QUOTA)]).await?.pop().flatten();
+            if kept == own.map(|own| own.to_string().into()) {
+                return Ok(());
+            }
             let change = match own {
                 Some(limit) => Mutation::SetField(record.clone(), field::QUOTA, limit.to_string().into()),
                 None => Mutation::RemoveField(record.clone(), field::QUOTA),
@@ -43,7 +47,8 @@ impl Quotas for Service {
             let audit = Audit::of_namespace(Action::QuotaPut, owner, namespace);
             let audit = audit.to(own.map_or_else(|| "default".to_owned(), |own| own.to_string()));
             let commit = Commit::synced()
-                .when(Condition::FieldPresent(record, field::NAME))
+                .when(Condition::FieldPresent(record.clone(), field::NAME))
+                .when(Condition::unchanged(record, field::QUOTA, kept))
                 .then_all(self.audited(actor, &audit).await?)
                 .then(change);
             if self.commit(step!("put_quota"), commit).await? == Outcome::Committed {
@@ -73,6 +78,24 @@ impl Service {
         size_bytes: u64,
     ) -> Result<Option<UploadError>, Error> {
         self.over_quota(owner, name, Some(size_bytes)).await
+    }
+
+    /// The refusal of a repository that comes from another namespace.
+    pub(crate) async fn no_room_for(
+        &self,
+        owner: Owner,
+        name: &RepositoryName,
+        size_bytes: u64,
+    ) -> Result<Option<RepositoryError>, Error> {
+        let namespace = name.namespace();
+        let Quota { used_bytes, limit, .. } = self.usage(&keys::namespace(owner, &namespace)).await?;
+        let exceeded = limit.bytes().filter(|limit| used_bytes.saturating_add(size_bytes) > *limit);
+        Ok(exceeded.map(|limit_bytes| RepositoryError::QuotaExceeded {
+            namespace,
+            used_bytes,
+            limit_bytes,
+            size_bytes,
+        }))
     }
 
     /// The same, wherever the repository is or will be. A namespace that is not there refuses by itself.

@@ -43,8 +43,7 @@ impl Service {
                 // Listed first: who purges looks whether it is deleted.
                 .then(Mutation::AddMember(keys::PURGE, id.into()))
                 .then(Mutation::SetField(state, field::STATE, DELETING.into()))
-                .then_all(nameless(place, name))
-                .then(Target::Existing(place).used(name, -size_bytes));
+                .then_all(nameless(place, name, Some(Target::Existing(place).used(name, -size_bytes))));
             let outcome = self.commit(step!("delete_repository"), commit).await?;
             self.forget(name);
             if outcome == Outcome::Committed {
@@ -56,9 +55,14 @@ impl Service {
     }
 }
 
-/// Nobody finds it any more by its name, which goes last: until then it says what is still to be done.
-pub(crate) fn nameless(place: Placement, name: &RepositoryName) -> impl Iterator<Item = Mutation> {
+/// Nobody finds it any more by its name, which goes last: until then it says what is still to be done. Its namespace
+/// counts it no more once nothing takes that off again, and as long as it is listed, so that a crash is mended.
+pub(crate) fn nameless(
+    place: Placement,
+    name: &RepositoryName,
+    uncounted: Option<Mutation>,
+) -> impl Iterator<Item = Mutation> {
     let records = BOTH.map(|seen| Mutation::RemoveRecord(keys::repository(place.owner, name, seen)));
     let called = Mutation::RemoveField(keys::state(place.id), field::NAME);
-    records.into_iter().chain(place.unlisted(name)).chain([called])
+    records.into_iter().chain(uncounted).chain(place.unlisted(name)).chain([called])
 }

@@ -35,10 +35,8 @@ pub(crate) fn is_verified(record: &Record) -> bool {
 
 fn written(ticket: &Ticket) -> String {
     let (hash, expires) = (keys::hex(&ticket.hash), ticket.expires.as_millisecond());
-    match &ticket.purpose {
-        Purpose::VerifyEmail(email) => format!("{hash} {expires} {email}"),
-        Purpose::ResetPassword => format!("{hash} {expires} "),
-    }
+    let (Purpose::VerifyEmail(email) | Purpose::ResetPassword(email)) = &ticket.purpose;
+    format!("{hash} {expires} {email}")
 }
 
 /// A ticket that is good now, as it is kept, and the address that it is for.
@@ -48,6 +46,15 @@ fn good(record: &Record, field: &Field, hash: &SecretHash, now: Timestamp) -> Op
     let is_good = kept == keys::hex(hash) && now.as_millisecond() < expires.parse().ok()?;
 
     is_good.then(|| Some((record.get(field)?.clone(), email.to_owned()))).flatten()
+}
+
+/// That these fields of a user have the address that a mail is sent to, if they have it now.
+fn sent_to(key: &Key, record: &Record, email: &str, fields: &[Field]) -> Option<Vec<Condition>> {
+    let all = fields.iter().all(|field| record.text(field) == Some(email));
+    let value = Bytes::from(email.to_owned());
+    all.then(|| {
+        fields.iter().map(|field| Condition::FieldEquals(key.clone(), field.clone(), value.clone())).collect()
+    })
 }
 
 /// Nobody who has a ticket that is not good is told more.
@@ -63,19 +70,16 @@ impl Service {
         let key = keys::user(user);
         for _ in 0..ATTEMPTS {
             let record = self.record_of(user).await?;
-            let mut commit = Commit::synced().when(Condition::FieldPresent(key.clone(), field::NAME));
-            let place = match &ticket.purpose {
-                Purpose::VerifyEmail(email) if record.text(field::EMAIL) != Some(email) => {
-                    return Err(AccountError::AccountChanged { user: user.clone() });
-                }
-                Purpose::VerifyEmail(email) => {
-                    let same = Bytes::from(email.clone());
-                    commit = commit.when(Condition::FieldEquals(key.clone(), field::EMAIL, same));
-                    field::VERIFY
-                }
-                Purpose::ResetPassword => field::RESET,
+            let (place, email, fields) = match &ticket.purpose {
+                Purpose::VerifyEmail(email) => (field::VERIFY, email, vec![field::EMAIL]),
+                Purpose::ResetPassword(email) => (field::RESET, email, vec![field::EMAIL, field::VERIFIED]),
             };
-            let commit = commit.then(Mutation::SetField(key.clone(), place, written(ticket).into()));
+            let same = sent_to(&key, &record, email, &fields);
+            let same = same.ok_or_else(|| AccountError::AccountChanged { user: user.clone() })?;
+            let commit = Commit::synced()
+                .when(Condition::FieldPresent(key.clone(), field::NAME))
+                .when_all(same)
+                .then(Mutation::SetField(key.clone(), place, written(ticket).into()));
             if self.commit(step!("put_ticket"), commit).await? == Outcome::Committed {
                 return Ok(());
             }
@@ -120,8 +124,11 @@ impl Service {
         let requires = |record: &Record| -> Result<Vec<Condition>, AccountError> {
             let active = record.text(field::STANDING) == Some(Standing::Active.word());
             let found = good(record, &field::RESET, hash, now).filter(|_| active);
-            let (ticket, _) = found.ok_or(AccountError::TicketUnknown)?;
-            Ok(vec![Condition::FieldEquals(key.clone(), field::RESET, ticket)])
+            let (ticket, email) = found.ok_or(AccountError::TicketUnknown)?;
+            let same = sent_to(&key, record, &email, &[field::EMAIL, field::VERIFIED]);
+            let mut conditions = same.ok_or(AccountError::TicketUnknown)?;
+            conditions.push(Condition::FieldEquals(key.clone(), field::RESET, ticket));
+            Ok(conditions)
         };
 
         self.change(user, &change, &requires, actor).await.map_err(untold)

@@ -186,11 +186,16 @@ impl Service {
             commit = commit.when(Condition::unchanged(key.clone(), field::EMAIL, email));
         }
 
+        // What was sent to an address that is left goes before that does; what a password ends, after it has.
+        let forgotten = transition.forgotten(change);
+        let (before, after) =
+            if transition.moves(change) { (forgotten, Vec::new()) } else { (Vec::new(), forgotten) };
         Ok(commit
             .then_all(transition.is_administrator().then(|| listed_administrator(transition.name)))
             .then_all(transition.taken())
+            .then_all(before)
             .then_all(said(&key, change))
-            .then_all(transition.forgotten(change))
+            .then_all(after)
             .then(Mutation::SetField(key, field::UPDATED, now.into()))
             .then_all((!transition.is_administrator()).then(|| unlisted_administrator(transition.name))))
     }

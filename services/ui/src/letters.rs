@@ -18,9 +18,11 @@ use proto::{
 };
 use secrecy::SecretString;
 use serde::Deserialize;
-use service_kit::http::ClientAddress;
 
-use crate::{Hub, html, repositories::Message};
+use crate::{
+    Hub, html,
+    repositories::{Address, Message},
+};
 
 /// As everywhere, but the script that reads the link may run.
 const WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -56,7 +58,8 @@ const VERIFY: Page<'static> = Page {
 
 const RESET: Page<'static> = Page {
     title: "Choose another password",
-    text: "All your sessions end. If the first field is empty, copy the long line of the mail into it.",
+    text: "All your sessions end; access tokens stay. \
+           If the first field is empty, copy the long line of the mail into it.",
     action: "/reset-password",
     asked: Asked::Password,
     button: "Change the password",
@@ -82,7 +85,6 @@ pub(crate) struct Said {
 }
 
 type Given = Result<Form<Said>, FormRejection>;
-type Address = Option<Extension<ClientAddress>>;
 
 pub(crate) async fn verify_page() -> Response {
     shown(StatusCode::OK, &VERIFY)

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -15,10 +16,14 @@ use proto::{
     },
 };
 use serde::Deserialize;
+use service_kit::http::ClientAddress;
 
 use crate::{Hub, html, viewer};
 
 const ON_ONE_PAGE: usize = 100;
+
+/// Where the browser is, as far as the edge of the process knows.
+pub(crate) type Address = Option<Extension<ClientAddress>>;
 
 /// Where in the list the page begins.
 #[derive(Deserialize)]
@@ -56,26 +61,34 @@ pub(crate) struct Message {
 pub(crate) async fn page(
     State(hub): State<Hub>,
     Query(position): Query<Position>,
+    address: Address,
     headers: HeaderMap,
 ) -> Response {
-    list(&hub, &position, &headers, "/").await
+    list(&hub, &position, (&headers, address), "/").await
 }
 
 /// The same, for someone who says who they are: the browser asks for a name and a password first.
 pub(crate) async fn signed_in(
     State(hub): State<Hub>,
     Query(position): Query<Position>,
+    address: Address,
     headers: HeaderMap,
 ) -> Response {
     if viewer::credentials(&headers).is_none() {
         return viewer::wrong_credentials();
     }
     // Not a redirect to the other: browsers do not all send what was typed here to there.
-    list(&hub, &position, &headers, "/sign-in").await
+    list(&hub, &position, (&headers, address), "/sign-in").await
 }
 
-async fn list(hub: &Hub, position: &Position, headers: &HeaderMap, path: &str) -> Response {
-    let looking = match viewer::looking(&hub.services, headers).await {
+async fn list(
+    hub: &Hub,
+    position: &Position,
+    (headers, address): (&HeaderMap, Address),
+    path: &str,
+) -> Response {
+    let address = address.map(|Extension(client)| client.0);
+    let looking = match viewer::looking(&hub.services, headers, address).await {
         Ok(looking) => looking,
         Err(error) => return viewer::refusal(&error),
     };

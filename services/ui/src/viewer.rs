@@ -1,5 +1,7 @@
 //! Who is looking at a page. Until the UI has sessions, the browser signs in with HTTP Basic.
 
+use std::net::IpAddr;
+
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -20,7 +22,11 @@ pub(crate) struct Looking {
 }
 
 /// Who is looking: whoever may list the whole catalog sees all, others what is public.
-pub(crate) async fn looking(services: &Services, headers: &HeaderMap) -> Result<Looking, AuthError> {
+pub(crate) async fn looking(
+    services: &Services,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Looking, AuthError> {
     let Some(credentials) = credentials(headers) else {
         return Ok(Looking { viewer: Viewer::Outsider, subject: Subject::Anonymous });
     };
@@ -29,7 +35,7 @@ pub(crate) async fn looking(services: &Services, headers: &HeaderMap) -> Result<
         credentials: Some(credentials),
         service: String::new(),
         scopes: catalog,
-        address: None,
+        address,
         offline: Offline::Not,
     };
     let issued = services.auth.token(request).await?;

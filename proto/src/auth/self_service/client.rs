@@ -79,8 +79,9 @@ impl SelfService for SelfServiceClient {
         concluded("removing a second factor", answer, |_| Ok(()))
     }
 
-    async fn ask_verification(&self, asker: &Asker) -> Result<(), IdentityError> {
-        let message = wire::AskVerificationRequest { asker: Some(asker.to_message()) };
+    async fn ask_verification(&self, asker: &Asker, password: &SecretString) -> Result<(), IdentityError> {
+        let message =
+            wire::AskVerificationRequest { asker: Some(asker.to_message()), password: exposed(password) };
         let answer = self.service.clone().ask_verification(unary(message, self.deadline)).await;
 
         concluded("asking for a mail", answer, |_| Ok(()))

@@ -78,9 +78,10 @@ impl Service for Server {
         &self,
         request: Request<wire::AskVerificationRequest>,
     ) -> Answer<wire::AskVerificationResponse> {
-        let asker = read("asker", request.into_inner().asker)?;
+        let wire::AskVerificationRequest { asker, password } = request.into_inner();
+        let (asker, password) = (read("asker", asker)?, SecretString::from(password));
 
-        self.0.ask_verification(&asker).await.map_err(status_of)?;
+        self.0.ask_verification(&asker, &password).await.map_err(status_of)?;
         Ok(Response::new(wire::AskVerificationResponse {}))
     }
 

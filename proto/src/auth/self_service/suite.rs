@@ -301,7 +301,7 @@ async fn only_administrators_invite_where_the_hub_is_closed(harness: &Harness) {
 async fn without_mail_none_is_promised(harness: &Harness) {
     let ann = as_who("sf-guest", PASSWORD);
     let none = Err(IdentityError::NoMail);
-    assert_eq!(harness.self_service.ask_verification(&ann).await, none);
+    assert_eq!(harness.self_service.ask_verification(&ann, &PASSWORD.into()).await, none);
     assert_eq!(harness.self_service.ask_reset(&nobody(), "sf-guest").await, none);
 }
 

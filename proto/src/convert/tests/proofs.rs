@@ -19,6 +19,7 @@ use crate::{
         organizations::MemberRole,
         proofs::{Code, Confirmed, Purpose, SecondFactor, SecondFactors, Ticket},
     },
+    wire,
 };
 
 fn factor() -> SecondFactor {
@@ -62,10 +63,17 @@ fn second_factors_and_codes_read_back() {
 
 #[test]
 fn tickets_read_back() {
-    for purpose in [Purpose::VerifyEmail("alice@example.com".to_owned()), Purpose::ResetPassword] {
+    let email = || "alice@example.com".to_owned();
+    for purpose in [Purpose::VerifyEmail(email()), Purpose::ResetPassword(email())] {
         let ticket = Ticket { purpose, hash: [9; 32], expires: moment() };
         let message = proofs::ticket_request(&parse("alice"), &ticket);
-        assert_eq!(proofs::ticket(message).unwrap(), (parse("alice"), ticket));
+        assert_eq!(proofs::ticket(message.clone()).unwrap(), (parse("alice"), ticket));
+        for other in [None, Some(email())] {
+            let unclear =
+                wire::PutTicketRequest { email: other.clone(), reset_email: other, ..message.clone() };
+            let refused = proofs::ticket(unclear);
+            assert!(matches!(refused, Err(BadField::Unreadable { field: "reset_email", .. })), "{refused:?}");
+        }
     }
 }
 

@@ -137,8 +137,9 @@ async fn of_many_successors_one_is_kept(world: &World) {
             .spawn(async move { accounts.succeed_signing_key(&of, &key, &Actor::service()).await.unwrap() });
     }
 
+    let answers = makers.join_all().await;
     let kept = world.accounts.signing_keys().await.unwrap();
-    for answered in makers.join_all().await {
+    for answered in answers {
         assert_eq!((answered.len(), &answered), (2, &kept), "of sixteen that try at once, one succeeds");
     }
     let next = Some(kept[1].verification.id.clone());

@@ -131,7 +131,7 @@ async fn a_credential_is_kept_as_it_was_made(world: &World) {
     let facts = world.accounts.access_facts(&about(FactsOf::Credential(signed_in.hash))).await.unwrap();
     assert_eq!(facts.account.unwrap().name.as_str(), "cr-kept");
     let facts = world.accounts.access_facts(&about(FactsOf::Credential(ci.hash))).await.unwrap();
-    assert!(facts.account.is_none(), "no user stands behind a robot");
+    assert_eq!(facts.account.unwrap().name.as_str(), "cr-kept", "whose namespace it is");
     assert_eq!(facts.credential.unwrap().holder, ci.holder);
 
     assert_eq!(listed(world, &token.holder.owner()).await, [token.id, signed_in.id]);

@@ -14,11 +14,15 @@ use oci::{AccountName, InvitationId, Namespace};
 use tokio::task::JoinSet;
 
 use super::{INVITATION_LIFETIME, Invitation, Joining, MAX_INVITATIONS, NewInvitation};
-use crate::metadata::{
-    AccountError, Actor,
-    accounts::Role,
-    organizations::MemberRole,
-    uploads::suite::world::{World, account, now},
+use crate::{
+    auth::Subject,
+    metadata::{
+        AccountError, Actor, Standing,
+        accounts::Role,
+        organizations::MemberRole,
+        uploads::suite::world::{World, account, now},
+        users::UserChange,
+    },
 };
 
 /// All cases.
@@ -33,6 +37,7 @@ pub async fn run(world: World) {
     what_is_refused_leaves_the_invitation(&world).await;
     a_revoked_invitation_is_gone(&world).await;
     an_invitation_ends(&world).await;
+    an_invitation_ends_with_the_rights_of_whoever_made_it(&world).await;
     only_so_many_wait(&world).await;
 }
 
@@ -182,6 +187,39 @@ async fn an_invitation_ends(world: &World) {
     assert_eq!(waiting(world, None).await, []);
     assert_eq!(take(world, &invitation, "in-late").await, Err(AccountError::InvitationUnknown));
     assert_eq!(world.users.user(&"in-late".parse().unwrap()).await.unwrap(), None);
+}
+
+async fn an_invitation_ends_with_the_rights_of_whoever_made_it(world: &World) {
+    let team = organization(world, "in-rights").await;
+    let (owner, other): (AccountName, AccountName) =
+        ("in-rights-owner".parse().unwrap(), "in-rights-other".parse().unwrap());
+    world.user(other.as_str(), Role::User).await;
+    let service = Actor::service();
+    world.organizations.put_member(&team, &other, MemberRole::Owner, &service).await.unwrap();
+    world.user("in-stays", Role::Administrator).await;
+    let chief = world.user("in-chief", Role::Administrator).await;
+    let by_owner = Actor { subject: Subject::User(owner.clone()), ..Actor::service() };
+    let by_other = Actor { subject: Subject::User(other.clone()), ..Actor::service() };
+
+    let joining = || Some(Joining { organization: team.clone(), role: MemberRole::Owner });
+    let (plain, into) = (new(world, None), new(world, joining()));
+    let (owners, others) = (new(world, joining()), new(world, joining()));
+    for (invitation, by) in [(&plain, &chief), (&into, &chief), (&owners, &by_owner), (&others, &by_other)] {
+        world.invitations.put_invitation(invitation, by).await.unwrap();
+    }
+    let good = new(world, joining());
+    world.invitations.put_invitation(&good, &by_owner).await.unwrap();
+    take(world, &good, "in-rightly").await.unwrap();
+
+    let lowered = UserChange { role: Some(Role::User), ..UserChange::default() };
+    world.users.change_user(&"in-chief".parse().unwrap(), &lowered, &service).await.unwrap();
+    world.organizations.put_member(&team, &owner, MemberRole::Member, &service).await.unwrap();
+    let disabled = UserChange { standing: Some(Standing::Disabled), ..UserChange::default() };
+    world.users.change_user(&other, &disabled, &service).await.unwrap();
+    for (number, invitation) in [plain, into, owners, others].iter().enumerate() {
+        let late = take(world, invitation, &format!("in-wrongly-{number}")).await;
+        assert_eq!(late, Err(AccountError::InvitationUnknown), "{number}");
+    }
 }
 
 async fn only_so_many_wait(world: &World) {

@@ -46,6 +46,7 @@ pub async fn run(world: World) {
     users_are_found_by_addresses_that_they_have_verified(&world).await;
     a_password_is_reset_once(&world).await;
     what_changes_an_account_takes_its_reset_away(&world).await;
+    a_reset_is_for_the_verified_address_it_was_sent_to(&world).await;
     another_hash_of_the_same_password_ends_nothing(&world).await;
     who_is_not_there_has_nothing(&world).await;
 }
@@ -235,6 +236,10 @@ fn verifying(world: &World, email: &str, number: u8) -> Ticket {
     ticket(world, Purpose::VerifyEmail(email.to_owned()), number)
 }
 
+fn resetting(world: &World, email: &str, number: u8) -> Ticket {
+    ticket(world, Purpose::ResetPassword(email.to_owned()), number)
+}
+
 async fn verify(world: &World, user: &AccountName, number: u8) -> Result<(), AccountError> {
     world.proofs.verify_email(user, &[number; 32], &Actor::service()).await
 }
@@ -284,7 +289,7 @@ async fn another_address_is_not_verified(world: &World) {
 async fn a_ticket_ends(world: &World) {
     let user = reachable(world, "pr-ticket", "ticket@example.com").await;
     world.proofs.put_ticket(&user, &verifying(world, "ticket@example.com", 5)).await.unwrap();
-    world.proofs.put_ticket(&user, &ticket(world, Purpose::ResetPassword, 6)).await.unwrap();
+    world.proofs.put_ticket(&user, &resetting(world, "ticket@example.com", 6)).await.unwrap();
     world.clock.advance(Duration::from_hours(1));
 
     assert_eq!(verify(world, &user, 5).await, Err(AccountError::TicketUnknown));
@@ -316,8 +321,14 @@ async fn hash(world: &World, user: &AccountName) -> String {
 async fn a_password_is_reset_once(world: &World) {
     let (user, sealed, actor) = protected(world, "pr-reset").await;
     world.credentials.put_credential(&new(Holder::Session(user.clone())), &actor).await.unwrap();
+    at(world, &user, "reset@example.com").await;
+    let resetting = resetting(world, "reset@example.com", 1);
+    let unverified = world.proofs.put_ticket(&user, &resetting).await;
+    assert_eq!(unverified, Err(AccountError::AccountChanged { user: user.clone() }));
+    world.proofs.put_ticket(&user, &verifying(world, "reset@example.com", 9)).await.unwrap();
+    verify(world, &user, 9).await.unwrap();
     let before = told(world, &user).await;
-    world.proofs.put_ticket(&user, &ticket(world, Purpose::ResetPassword, 1)).await.unwrap();
+    world.proofs.put_ticket(&user, &resetting).await.unwrap();
 
     assert_eq!(reset(world, &user, 2).await, Err(AccountError::TicketUnknown));
     assert_eq!(verify(world, &user, 1).await, Err(AccountError::TicketUnknown), "it is for something else");
@@ -338,10 +349,26 @@ async fn what_changes_an_account_takes_its_reset_away(world: &World) {
         UserChange { standing: Some(Standing::Disabled), ..UserChange::default() },
     ];
     for change in changes {
-        world.proofs.put_ticket(&user, &ticket(world, Purpose::ResetPassword, 7)).await.unwrap();
+        at(world, &user, "takes@example.com").await;
+        world.proofs.put_ticket(&user, &verifying(world, "takes@example.com", 9)).await.unwrap();
+        verify(world, &user, 9).await.unwrap();
+        world.proofs.put_ticket(&user, &resetting(world, "takes@example.com", 7)).await.unwrap();
         world.users.change_user(&user, &change, &Actor::service()).await.unwrap();
         assert_eq!(reset(world, &user, 7).await, Err(AccountError::TicketUnknown), "{change:?}");
     }
+}
+
+async fn a_reset_is_for_the_verified_address_it_was_sent_to(world: &World) {
+    let user = reachable(world, "pr-sent", "sent@example.com").await;
+    let elsewhere = world.proofs.put_ticket(&user, &resetting(world, "eve@example.com", 8)).await;
+    assert_eq!(elsewhere, Err(AccountError::AccountChanged { user: user.clone() }));
+
+    at(world, &user, "moved@example.com").await;
+    for email in ["sent@example.com", "moved@example.com"] {
+        let late = world.proofs.put_ticket(&user, &resetting(world, email, 8)).await;
+        assert_eq!(late, Err(AccountError::AccountChanged { user: user.clone() }), "{email}");
+    }
+    assert_eq!(reset(world, &user, 8).await, Err(AccountError::TicketUnknown));
 }
 
 async fn another_hash_of_the_same_password_ends_nothing(world: &World) {
@@ -366,7 +393,7 @@ async fn who_is_not_there_has_nothing(world: &World) {
     let proposed = world.proofs.propose_second_factor(&nobody, &factor("sealed"), &actor).await;
     assert_eq!(proposed, Err(unknown.clone()));
     assert_eq!(world.proofs.remove_second_factor(&nobody, &actor).await, Err(unknown.clone()));
-    let reset_of_nobody = ticket(world, Purpose::ResetPassword, 1);
+    let reset_of_nobody = resetting(world, "nobody@example.com", 1);
     assert_eq!(world.proofs.put_ticket(&nobody, &reset_of_nobody).await, Err(unknown));
     assert_eq!(reset(world, &nobody, 1).await, Err(AccountError::TicketUnknown));
     world.proofs.rehash_password(&nobody, &"$from$".into(), &"$to$".into()).await.unwrap();

@@ -36,6 +36,7 @@ pub async fn run(world: World) {
     what_is_there_already_needs_no_room(&world).await;
     a_mount_needs_room(&world).await;
     what_is_removed_makes_room(&world).await;
+    a_transfer_needs_room_and_takes_what_it_uses_along(&world).await;
     many_pushers_exceed_a_quota_by_no_more_than_they_bring(&world).await;
 }
 
@@ -96,6 +97,23 @@ async fn what_each_repository_links_is_used(world: &World) {
     assert_eq!(used(world, "qu-used").await, 30, "each repository counts for itself");
     world.repositories.delete_blob(&one, &digest("qu-used content"), &actor).await.unwrap();
     assert_eq!(used(world, "qu-used").await, 15);
+}
+
+async fn a_transfer_needs_room_and_takes_what_it_uses_along(world: &World) {
+    let (actor, _) = (world.user("qu-from", Role::User).await, world.user("qu-to", Role::User).await);
+    let (from, to) = (repository("qu-from/app"), repository("qu-to/app"));
+    push(world, &from, "eleven byte", &actor).await.unwrap();
+    allow(world, "qu-to", 10).await;
+    let refused = world.settings.move_repository(&from, &to, &actor).await.unwrap_err();
+    let (namespace, used_bytes, limit_bytes, size_bytes) = (namespace("qu-to"), 0, 10, 11);
+    let exceeded = RepositoryError::QuotaExceeded { namespace, used_bytes, limit_bytes, size_bytes };
+    assert_eq!(refused, exceeded);
+
+    allow(world, "qu-to", 11).await;
+    world.settings.move_repository(&from, &to, &actor).await.unwrap();
+    assert_eq!((used(world, "qu-from").await, used(world, "qu-to").await), (0, 11));
+    world.settings.delete_repository(&to, &actor).await.unwrap();
+    assert_eq!(used(world, "qu-to").await, 0, "what is deleted is used no more");
 }
 
 async fn nothing_is_begun_in_a_full_namespace(world: &World) {

@@ -91,7 +91,7 @@ impl Rotate {
         let until = if self.now { Some(now) } else { now.checked_add(self.announce).ok() };
         let until = until.ok_or(OperatorError::TooLong)?;
         let id = &newest.verification.id;
-        operator.accounts.retire_signing_key(id, until, &Actor::service()).await?;
+        operator.accounts.retire_signing_key(id, until, &Actor::operator()).await?;
         let keys = followed(operator, id).await?;
         let Some((newest, older)) = keys.split_last() else { return Err(OperatorError::NoKeys) };
 
@@ -100,7 +100,7 @@ impl Rotate {
             return Ok(writeln!(out, "{next} takes over at {from}")?);
         }
         let older: Vec<KeyId> = older.iter().map(|key| key.verification.id.clone()).collect();
-        operator.accounts.remove_signing_keys(&older, &Actor::service()).await?;
+        operator.accounts.remove_signing_keys(&older, &Actor::operator()).await?;
         Ok(writeln!(out, "{next} has taken over; what older keys have signed ends within 30 seconds")?)
     }
 }

@@ -65,7 +65,7 @@ impl Command {
         operator: &Operator,
         out: &mut (dyn Write + Send),
     ) -> Result<(), OperatorError> {
-        let (namespace, actor) = (self.namespace(), Actor::service());
+        let (namespace, actor) = (self.namespace(), Actor::operator());
         match self {
             Self::Show(_) => {}
             Self::Set(Set { limit, .. }) => {

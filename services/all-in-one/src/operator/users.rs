@@ -142,7 +142,7 @@ async fn reset_second_factor(
     name: &AccountName,
     out: &mut (dyn Write + Send),
 ) -> Result<(), OperatorError> {
-    operator.proofs.remove_second_factor(name, &Actor::service()).await?;
+    operator.proofs.remove_second_factor(name, &Actor::operator()).await?;
 
     Ok(writeln!(out, "{name} has no second factor any more; the password alone signs in")?)
 }

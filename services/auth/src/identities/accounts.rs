@@ -22,7 +22,6 @@ use crate::{
     config::SignUp,
     errands::Errand,
     password::Checked,
-    policy::Principal,
     secret,
     throttle::{Network, Try, Who},
 };
@@ -33,7 +32,8 @@ impl Parts {
         self.may_sign_up(&login, new)?;
         check_password(&new.name, &new.password)?;
         check_email(&new.email)?;
-        if login.principal == Principal::Anonymous {
+        // Nor does an account of one's own make more of them free.
+        if self.authorized(&login, &Deed::ManageHub).is_err() {
             self.slow_down(asker)?;
         }
 
@@ -90,7 +90,7 @@ impl Parts {
             return;
         }
         // Whoever signs up has had no letter before.
-        self.errands.ask(Errand::Verification { user: new.name.clone() });
+        self.errands.ask(Errand::Verification { user: new.name.clone(), email: new.email.clone() });
     }
 
     pub(super) async fn change_password(

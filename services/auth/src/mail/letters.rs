@@ -33,7 +33,9 @@ pub(crate) fn reset(to: &str, base: &str, user: &AccountName, secret: &SecretStr
          somebody has asked for another password for your account at {base}. To choose one, open within an hour\n\n\
          {base}/reset-password#{secret}\n\n\
          or send {{\"token\": \"...\", \"new\": \"...\"}} with\n\n{secret}\n\n\
-         to {base}/api/v1/password-resets/redemptions (POST). It ends all your sessions.\n\n{IGNORE}\n"
+         to {base}/api/v1/password-resets/redemptions (POST).\n\n\
+         It ends your sessions and the clients that logged in with the password. Access tokens stay: GET\n\
+         {base}/api/v1/tokens lists them, DELETE {base}/api/v1/tokens/ID revokes one.\n\n{IGNORE}\n"
     );
     letter(to, "Choose another password", text)
 }
@@ -78,5 +80,13 @@ mod tests {
             assert!(lines.contains(&format!("{base}/{path}#5ec2e7").as_str()), "{path}: {lines:?}");
             assert!(!format!("{letter:?}").contains("5ec2e7"));
         }
+    }
+
+    #[test]
+    fn a_letter_to_reset_says_what_stays_and_how_to_end_it() {
+        let letter = reset("a@x", "https://hub.example.com", &"ann".parse().unwrap(), &"5ec2e7".into());
+        let text = letter.text.expose_secret();
+        assert!(text.contains("Access tokens stay"), "{text}");
+        assert!(text.contains("DELETE https://hub.example.com/api/v1/tokens/ID"), "{text}");
     }
 }

@@ -25,9 +25,15 @@ impl From<Busy> for LoginError {
 }
 
 impl Parts {
-    pub(super) async fn ask_verification(&self, asker: &Asker) -> Result<(), IdentityError> {
-        let (name, _) = self.own_account(asker, "verify an e-mail address").await?;
+    // Whoever finds somebody's session or access token does not get the account with a verified address of their own.
+    pub(super) async fn ask_verification(
+        &self,
+        asker: &Asker,
+        password: &SecretString,
+    ) -> Result<(), IdentityError> {
+        let (name, login) = self.own_account(asker, "verify an e-mail address").await?;
         self.has_mail()?;
+        self.confirm_password(asker, &login, password).await?;
         let found = self.contracts.users.user(&name).await.map_err(refusal)?;
         let found = found.ok_or(IdentityError::WrongCredentials)?;
         if found.profile.email.is_empty() {
@@ -38,7 +44,8 @@ impl Parts {
         }
 
         self.throttle.letter(&name, self.clock.now()).map_err(LoginError::from)?;
-        Ok(self.errands.accept(Errand::Verification { user: name }).map_err(LoginError::from)?)
+        let errand = Errand::Verification { user: name, email: found.profile.email };
+        Ok(self.errands.accept(errand).map_err(LoginError::from)?)
     }
 
     pub(super) async fn confirm_email(
@@ -67,11 +74,25 @@ impl Parts {
     ) -> Result<(), IdentityError> {
         let (user, hash) = self.of_mail(asker, secret)?;
         check_password(&user, new)?;
-        let password_hash = self.hash(new).await?;
+        // It counts before it is hashed: of many at once, not all may cost a hash.
+        let this = try_at(asker, hash);
+        let begun = self.throttle.begin(&this, self.clock.now()).map_err(LoginError::from)?;
+        let reset = self.redeemed(asker, (&user, &hash), new).await;
+        match reset {
+            Err(IdentityError::TicketUnknown) => drop(begun),
+            _ => begun.void(),
+        }
+        reset
+    }
 
-        let actor = on_behalf(&user, asker);
-        let reset = self.contracts.proofs.reset_password(&user, &hash, &password_hash, &actor).await;
-        self.concluded(asker, hash, reset)
+    async fn redeemed(
+        &self,
+        asker: &Asker,
+        (user, hash): (&AccountName, &SecretHash),
+        new: &SecretString,
+    ) -> Result<(), IdentityError> {
+        let (password_hash, actor) = (self.hash(new).await?, on_behalf(user, asker));
+        self.contracts.proofs.reset_password(user, hash, &password_hash, &actor).await.map_err(refusal)
     }
 
     fn has_mail(&self) -> Result<(), IdentityError> {

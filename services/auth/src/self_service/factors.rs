@@ -56,9 +56,15 @@ impl Parts {
             return Err(IdentityError::SecondFactorExists);
         }
         let factor = found.proposed.ok_or(IdentityError::SecondFactorMissing)?;
-        let step = match self.second_factors.code(&name, &factor, code, self.clock.now())? {
-            Some(Code::Step(step)) => step,
-            Some(Code::Recovery(_)) | None => return Err(IdentityError::WrongCode),
+        let tried = self.try_code(&name, code)?;
+        let found = self.second_factors.code(&name, &factor, code, self.clock.now());
+        if let Some(tried) = tried
+            && found != Ok(None)
+        {
+            tried.void();
+        }
+        let Some(Code::Step(step)) = found? else {
+            return Err(IdentityError::WrongCode);
         };
 
         let (codes, recovery_codes) = second_factor::recovery_codes(self.random.as_ref());

@@ -45,6 +45,10 @@ impl Parts {
             return Err(IdentityError::SignUpClosed);
         }
         check_email(&wanted.email)?;
+        let actor = actor(&login.principal, asker);
+        if self.mail.is_some() && !wanted.email.is_empty() {
+            self.throttle.letter_of(&actor.subject, self.clock.now()).map_err(LoginError::from)?;
+        }
 
         let (secret, hash) = secret::invitation(self.random.as_ref());
         let unnamed = |_| LoginError::Unavailable { attempted: "naming an invitation" };
@@ -54,7 +58,6 @@ impl Parts {
         let expires = created.saturating_add(INVITATION_LIFETIME).map_err(late)?;
         let WantedInvitation { email, joining } = wanted.clone();
         let new = NewInvitation { id, hash, email, joining, expires };
-        let actor = actor(&login.principal, asker);
         self.contracts.invitations.put_invitation(&new, &actor).await.map_err(refusal)?;
         tracing::info!(id = %new.id, "made an invitation");
 
@@ -69,6 +72,9 @@ impl Parts {
         let Some(mail) = self.mail.as_ref().filter(|_| !new.email.is_empty()) else {
             return Some(secret);
         };
+        if self.is_flooded(&new.email) {
+            return Some(secret);
+        }
         let (by, joining) = (actor.subject.to_string(), new.joining.as_ref());
         let letter = letters::invitation(&new.email, mail.base(), &by, joining, &secret);
         match mail.send(letter) {

@@ -13,6 +13,15 @@ pub(super) struct Allowance {
     pub(super) one_more_after: Duration,
 }
 
+/// Whether a try has taken a place, which it can give back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// It has.
+    Whole,
+    /// There was none left to take.
+    Over,
+}
+
 /// What is left to each key. Those that are not remembered owe nothing.
 pub(super) struct Budget<K> {
     /// Milliseconds that one try costs, and that may be owed.
@@ -38,12 +47,16 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Budget<K> {
     }
 
     /// Takes a try. What is owed has a limit, so that nobody waits longer than for one try.
-    pub(super) fn count(&self, key: &K, now: Timestamp) {
-        let entry = self.even.entry_by_ref(key);
+    pub(super) fn count(&self, key: &K, now: Timestamp) -> Counted {
+        let (entry, mut counted) = (self.even.entry_by_ref(key), Counted::Whole);
         let _ = entry.and_upsert_with(|even| {
-            let owed = even.map_or(0, |even| self.owed(even.into_value(), now));
-            now.as_millisecond() + (owed + self.one).min(self.all)
+            let owed = even.map_or(0, |even| self.owed(even.into_value(), now)) + self.one;
+            if owed > self.all {
+                counted = Counted::Over;
+            }
+            now.as_millisecond() + owed.min(self.all)
         });
+        counted
     }
 
     /// Gives a try back.

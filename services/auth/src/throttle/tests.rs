@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::auth::Subject;
 use service_kit::clock::{Clock as _, ManualClock};
 
 use super::{Begun, Network, Throttle, Try, Wait, Who};
@@ -217,4 +218,37 @@ fn three_letters_at_once_and_then_one_each_quarter_of_an_hour() {
     assert_eq!(send(&bob), Ok(()));
     world.clock.advance(Duration::from_mins(15));
     assert_eq!((0..10).filter(|_| send(&ann).is_ok()).count(), 1);
+}
+
+#[test]
+fn an_account_has_ten_wrong_codes_and_then_one_each_hour() {
+    let world = World::new();
+    let (ann, bob) = ("ann".parse().unwrap(), "bob".parse().unwrap());
+    let wrong = |user| world.throttle.code(user, world.clock.now()).map(drop).map_err(Wait::seconds);
+    for _ in 0..100 {
+        world.throttle.code(&ann, world.clock.now()).unwrap().void();
+    }
+
+    assert_eq!((0..100).filter(|_| wrong(&ann).is_ok()).count(), 10);
+    assert_eq!(wrong(&ann), Err(3_600));
+    assert_eq!(wrong(&bob), Ok(()));
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!((0..100).filter(|_| wrong(&ann).is_ok()).count(), 1);
+}
+
+#[test]
+fn an_address_and_an_inviter_have_budgets_of_letters_of_their_own() {
+    let world = World::new();
+    let to = |address: &str| world.throttle.letter_to(address, world.clock.now()).map_err(Wait::seconds);
+    assert_eq!((0..100).filter(|_| to("ann@example.com").is_ok()).count(), 10);
+    assert_eq!(to("ann@example.com"), Err(900));
+    assert_eq!(to("bob@example.com"), Ok(()));
+
+    let of = |user: &str| {
+        let inviter = Subject::User(user.parse().unwrap());
+        world.throttle.letter_of(&inviter, world.clock.now()).map_err(Wait::seconds)
+    };
+    assert_eq!((0..100).filter(|_| of("ann").is_ok()).count(), 50);
+    assert_eq!(of("ann"), Err(300));
+    assert_eq!(of("bob"), Ok(()));
 }

@@ -246,7 +246,7 @@ async fn writes_are_made_in_the_name_of_who_asked_and_from_where() {
     assert_eq!((permit.actor.via, permit.actor.address), (Via::Api, "192.0.2.1".parse().ok()));
     assert_eq!(permit.actor.credential, None, "a password");
     assert_eq!(world.metadata.state().actors.last(), Some(&permit.actor));
-    assert_eq!(world.metadata.state().actors[0].subject, Subject::User("admin".parse().unwrap()));
+    assert_eq!(world.metadata.state().actors[1].subject, Subject::User("admin".parse().unwrap()));
 
     let issued = world.issue(&wanted(&Permission::ALL)).await;
     let with = asker("", issued.secret.expose_secret());

@@ -142,7 +142,7 @@ async fn whoever_signs_up_verifies_their_address_by_the_first_letter() {
     let again = world.service.confirm_email(&nobody(), &world.first).await;
     assert_eq!(again, Err(IdentityError::TicketUnknown));
 
-    let asked = world.service.ask_verification(&asker("ann", PASSWORD)).await;
+    let asked = world.service.ask_verification(&asker("ann", PASSWORD), &PASSWORD.into()).await;
     assert_eq!(asked, Ok(()), "there is nothing to do");
     world.ends_without_a_letter().await;
 }
@@ -152,17 +152,40 @@ async fn a_letter_is_asked_for_by_who_has_an_address_and_not_without_end() {
     let world = world().await;
     let ann = asker("ann", PASSWORD);
     for _ in 0..3 {
-        world.service.ask_verification(&ann).await.unwrap();
+        world.service.ask_verification(&ann, &PASSWORD.into()).await.unwrap();
         let _ = world.letter(ANNS).await;
     }
-    let late = world.service.ask_verification(&ann).await;
+    let late = world.service.ask_verification(&ann, &PASSWORD.into()).await;
     assert_eq!(late, Err(IdentityError::Throttled { retry_after_seconds: 900 }));
 
     world.service.sign_up(&nobody(), &account("bob", "")).await.unwrap();
-    let nowhere = world.service.ask_verification(&asker("bob", PASSWORD)).await;
+    let nowhere = world.service.ask_verification(&asker("bob", PASSWORD), &PASSWORD.into()).await;
     assert_eq!(nowhere, Err(IdentityError::NoEmail));
-    let nobodys = world.service.ask_verification(&nobody()).await;
+    let nobodys = world.service.ask_verification(&nobody(), &PASSWORD.into()).await;
     assert!(matches!(nobodys, Err(IdentityError::SignInNeeded { .. })), "{nobodys:?}");
+    world.ends_without_a_letter().await;
+}
+
+#[tokio::test]
+async fn whoever_finds_a_session_verifies_no_address_of_their_own() {
+    let world = world().await;
+    let session = world.service.sign_in(&asker("ann", PASSWORD), None).await.unwrap();
+    let found = asker("", session.secret.expose_secret());
+    world.metadata.state().emails.insert(name("ann"), "eve@example.com".to_owned());
+    for wrong in ["wrong", "", session.secret.expose_secret()] {
+        let refused = world.service.ask_verification(&found, &wrong.into()).await;
+        assert_eq!(refused, Err(IdentityError::WrongCredentials));
+    }
+    world.ends_without_a_letter().await;
+}
+
+#[tokio::test]
+async fn a_letter_that_was_asked_for_before_the_address_changed_is_not_written() {
+    let world = world().await;
+    // Nothing runs between the answer and the change: the errand waits still.
+    let ann = asker("ann", PASSWORD);
+    world.service.ask_verification(&ann, &PASSWORD.into()).await.unwrap();
+    world.metadata.state().emails.insert(name("ann"), "eve@example.com".to_owned());
     world.ends_without_a_letter().await;
 }
 
@@ -204,9 +227,10 @@ async fn whoever_may_not_have_a_letter_has_none_and_is_answered_alike() {
     for of in ["ann", ANNS, "nobody", "No Name", "", "nobody@example.com"] {
         assert_eq!(ask(of).await, Ok(()), "{of}");
     }
-    world.verified().await;
     world.service.sign_up(&nobody(), &account("bob", "bob@example.com")).await.unwrap();
+    // Errands are done one after the other: those before have come to nothing.
     let bobs = secret(&world.letter("bob@example.com").await);
+    world.verified().await;
     world.service.confirm_email(&nobody(), &bobs).await.unwrap();
     world.metadata.state().accounts.get_mut(&name("bob")).unwrap().standing = Standing::Disabled;
     assert_eq!(ask("bob").await, Ok(()));
@@ -232,6 +256,40 @@ async fn whoever_asks_again_and_again_from_one_address_waits() {
 }
 
 #[tokio::test]
+async fn whoever_is_signed_in_makes_no_more_accounts_than_anybody() {
+    let world = world().await;
+    let ann = Asker { address: nobody().address, ..asker("ann", PASSWORD) };
+    let mut made = 0;
+    for number in 0..100 {
+        match world.service.sign_up(&ann, &account(&format!("made-{number}"), "")).await {
+            Ok(()) => made += 1,
+            Err(IdentityError::Throttled { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..=50).contains(&made), "{made}");
+}
+
+#[tokio::test]
+async fn of_many_made_up_letters_at_once_not_all_cost_a_hash() {
+    let world = Arc::new(world().await);
+    let mut tries = JoinSet::new();
+    for number in 0..200 {
+        let (world, made_up) = (Arc::clone(&world), format!("{number:064x}.ann"));
+        let from = Asker { address: "198.51.100.7".parse().ok(), ..nobody() };
+        tries.spawn(
+            async move { world.service.reset(&from, &made_up.into(), &"another long one".into()).await },
+        );
+    }
+    let outcomes = tries.join_all().await;
+    let unknown = outcomes.iter().filter(|outcome| **outcome == Err(IdentityError::TicketUnknown)).count();
+    let throttled = |outcome: &&Result<(), IdentityError>| {
+        matches!(outcome, Err(IdentityError::Throttled { retry_after_seconds: 5 }))
+    };
+    assert_eq!((unknown, outcomes.iter().filter(throttled).count()), (50, 150));
+}
+
+#[tokio::test]
 async fn a_letter_to_reset_is_good_for_an_hour_and_leaves_the_second_factor() {
     let world = world().await;
     world.verified().await;
@@ -253,6 +311,18 @@ async fn a_letter_to_reset_is_good_for_an_hour_and_leaves_the_second_factor() {
 }
 
 #[tokio::test]
+async fn a_letter_to_reset_is_good_while_the_address_is_the_users() {
+    let world = world().await;
+    world.verified().await;
+    world.service.ask_reset(&nobody(), "ann").await.unwrap();
+    let secret = secret(&world.letter(ANNS).await);
+    world.metadata.state().emails.insert(name("ann"), "ann@example.org".to_owned());
+    let late = world.service.reset(&nobody(), &secret, &"another long one".into()).await;
+    assert_eq!(late, Err(IdentityError::TicketUnknown));
+    assert_eq!(world.is_let_in(PASSWORD).await, Ok(()));
+}
+
+#[tokio::test]
 async fn an_invitation_with_an_address_goes_by_mail_alone() {
     let world = world().await;
     let members = [("team".to_owned(), name("ann"))].map(|place| (place, MemberRole::Owner));
@@ -268,6 +338,45 @@ async fn an_invitation_with_an_address_goes_by_mail_alone() {
     world.service.sign_up(&nobody(), &invited).await.unwrap();
     let place = ("team".to_owned(), name("cid"));
     assert_eq!(world.metadata.state().members.get(&place), Some(&MemberRole::Member));
+}
+
+#[tokio::test]
+async fn nobody_is_flooded_with_letters_and_no_inviter_writes_without_end() {
+    let mut world = world().await;
+    let members = [("team".to_owned(), name("ann"))].map(|place| (place, MemberRole::Owner));
+    world.metadata.state().members.extend(members);
+    let wanted = |email: String| {
+        let joining = Joining { organization: "team".parse().unwrap(), role: MemberRole::Member };
+        WantedInvitation { email, joining: Some(joining) }
+    };
+    let ann = asker("ann", PASSWORD);
+
+    let mut by_mail = 0;
+    for number in 0..20 {
+        let email = if number % 2 == 0 { "cid@example.com" } else { "CID@example.com" };
+        let made = world.service.invite(&ann, &wanted(email.to_owned())).await.unwrap();
+        by_mail += usize::from(made.secret.is_none());
+    }
+    assert_eq!(by_mail, 10, "the others go by hand");
+    world.service.sign_up(&nobody(), &account("cid", "cid@example.com")).await.unwrap();
+
+    for number in 0..30 {
+        world.service.invite(&ann, &wanted(format!("u{number}@example.com"))).await.unwrap();
+    }
+    let made = world.metadata.state().invitations.len();
+    let late = world.service.invite(&ann, &wanted("late@example.com".to_owned())).await.map(drop);
+    assert_eq!(late, Err(IdentityError::Throttled { retry_after_seconds: 300 }));
+    assert_eq!(world.metadata.state().invitations.len(), made);
+    assert!(world.service.invite(&ann, &wanted(String::new())).await.is_ok(), "nobody is written to");
+
+    world.shutdown.begin();
+    while world.tasks.join_next().await.is_some() {}
+    let mut letters = world.letters.lock().await;
+    let mut written = Vec::new();
+    while let Ok(letter) = letters.try_recv() {
+        written.push(letter.to.to_lowercase());
+    }
+    assert_eq!(written.iter().filter(|to| *to == "cid@example.com").count(), 10);
 }
 
 #[tokio::test]

@@ -107,7 +107,9 @@ impl State {
 
     /// Ends what a password has begun.
     pub(crate) fn end_sessions(&mut self, clock: &ManualClock, name: &AccountName) {
-        self.credentials.retain(|(_, kept)| kept.holder != Holder::Session(name.clone()));
+        let client = Holder::Offline { user: name.clone(), through: None };
+        let session = Holder::Session(name.clone());
+        self.credentials.retain(|(_, kept)| kept.holder != session && kept.holder != client);
         self.proofs.entry(name.clone()).or_default().revision += 1;
         self.revoke(clock, Revoked::Subject(Subject::User(name.clone())));
     }

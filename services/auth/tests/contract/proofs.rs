@@ -148,8 +148,14 @@ impl Proofs for MemoryMetadata {
         password_hash: &SecretString,
         _: &Actor,
     ) -> Result<(), AccountError> {
-        assert_eq!(self.taken(user, hash)?, Purpose::ResetPassword);
+        let Purpose::ResetPassword(email) = self.taken(user, hash)? else {
+            return Err(AccountError::TicketUnknown);
+        };
         let mut state = self.state();
+        let verified = state.proofs.get(user).and_then(|proven| proven.verified.clone());
+        if verified.as_ref() != Some(&email) || state.emails.get(user) != Some(&email) {
+            return Err(AccountError::TicketUnknown);
+        }
         state.accounts.get_mut(user).unwrap().password_hash = password_hash.clone();
         state.end_sessions(&self.clock, user);
         Ok(())

@@ -17,6 +17,7 @@ use proto::{
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use service_kit::clock::Clock as _;
 
 use crate::{config, memory::MemoryMetadata, next_code, service_with, with_administrator};
 
@@ -77,6 +78,17 @@ impl World {
     fn code(&self) -> SecretString {
         next_code(&self.metadata, &self.secret)
     }
+
+    /// Six digits that are the code of no time step around this one.
+    fn other_code(&self) -> SecretString {
+        let start = self.metadata.clock.now();
+        self.metadata.clock.set(start.saturating_sub(Duration::from_mins(1)).unwrap());
+        let good: Vec<SecretString> = (0..8).map(|_| self.code()).collect();
+        let is_good = |text: &str| good.iter().any(|code| code.expose_secret() == text);
+        self.metadata.clock.set(start);
+        let other = (0..9).map(|number| format!("00000{number}")).find(|text| !is_good(text));
+        other.unwrap().into()
+    }
 }
 
 #[tokio::test]
@@ -115,6 +127,54 @@ async fn wrong_codes_are_counted_as_wrong_passwords_are() {
 }
 
 #[tokio::test]
+async fn who_knows_the_password_guesses_ten_codes_and_keeps_no_owner_out() {
+    let (metadata, service) = unprotected().await;
+    let started = service.start_second_factor(&asker(PASSWORD, ""), &PASSWORD.into()).await.unwrap();
+    let code = next_code(&metadata, &started.secret);
+    let recovery = service.finish_second_factor(&asker(PASSWORD, ""), &code).await.unwrap();
+    let world = World { metadata, service, secret: started.secret };
+    let (code, wrong) = (world.code(), world.other_code());
+    assert_eq!(world.sign_in(code.expose_secret(), "192.0.2.1").await, Ok(()));
+
+    // Those who do not know the password take nothing of it.
+    for number in 0..20 {
+        let asker = asker("wrong", &format!("198.51.100.{number}"));
+        let refused = world.service.sign_in(&asker, Some(&wrong)).await.map(drop);
+        assert_eq!(refused, Err(IdentityError::WrongCredentials));
+    }
+    let mut guessed = 0;
+    for number in 0..50 {
+        match world.sign_in(wrong.expose_secret(), &format!("203.0.113.{number}")).await {
+            Err(IdentityError::WrongCode) => guessed += 1,
+            Err(IdentityError::Throttled { retry_after_seconds }) => assert_eq!(retry_after_seconds, 3_600),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(guessed, 10);
+    assert_eq!(world.sign_in(recovery[0].expose_secret(), "192.0.2.1").await, Ok(()));
+    assert_eq!(world.sign_in(recovery[1].expose_secret(), "192.0.2.99").await, Ok(()));
+
+    world.metadata.clock.advance(Duration::from_hours(1));
+    let code = world.code();
+    assert_eq!(world.sign_in(code.expose_secret(), "192.0.2.1").await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_factor_that_does_not_count_yet_is_not_guessed_either() {
+    let (metadata, service) = unprotected().await;
+    let started = service.start_second_factor(&asker(PASSWORD, ""), &PASSWORD.into()).await.unwrap();
+    let world = World { metadata, service, secret: started.secret };
+    let wrong = world.other_code();
+    let finish =
+        async |code: &SecretString| world.service.finish_second_factor(&asker(PASSWORD, ""), code).await;
+    for _ in 0..10 {
+        assert_eq!(finish(&wrong).await.map(drop), Err(IdentityError::WrongCode));
+    }
+    let late = finish(&wrong).await.map(drop);
+    assert_eq!(late, Err(IdentityError::Throttled { retry_after_seconds: 3_600 }));
+}
+
+#[tokio::test]
 async fn who_knows_the_password_alone_is_known_nowhere_by_that() {
     let world = world().await;
     let mut wrong = 0;
@@ -135,11 +195,11 @@ async fn who_was_let_in_with_a_code_is_known_there() {
     let world = world().await;
     let code = world.code();
     world.sign_in(code.expose_secret(), "192.0.2.1").await.unwrap();
+    let code = world.code();
     for number in 0..200 {
         let _throttled = world.sign_in("000000x", &format!("203.0.113.{number}")).await;
     }
 
-    let code = world.code();
     let stranger = world.sign_in(code.expose_secret(), "198.51.100.1").await;
     assert!(matches!(stranger, Err(IdentityError::Throttled { .. })), "{stranger:?}");
     assert_eq!(world.sign_in(code.expose_secret(), "192.0.2.1").await, Ok(()));

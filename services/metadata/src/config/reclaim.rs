@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::metadata::credentials::REVOCATIONS_KEPT;
 use serde::Deserialize;
 use service_kit::config::humane;
 
@@ -16,8 +17,8 @@ pub struct ReclaimConfig {
     /// How long bytes that nothing points to wait for their deletion: longer than a failover of the metadata
     /// engine, which may take its last commits back. 1 hour by default.
     pub garbage_delay: Duration,
-    /// How long a repository that is called otherwise now can be pulled by its old name. 90 days by default; `0s` for
-    /// not at all.
+    /// How long a repository that is called otherwise now can be pulled by its old name. 90 days by default; 15 minutes
+    /// at least: tokens for it end before it is forgotten.
     pub redirects_kept: Duration,
 }
 
@@ -83,7 +84,7 @@ impl TryFrom<Given> for ReclaimConfig {
             unused_grace: within("unused_grace", LEAST_GRACE, unused_grace)?,
             undo_window: within("undo_window", Duration::ZERO, undo_window)?,
             garbage_delay: within("garbage_delay", LEAST_DELAY, garbage_delay)?,
-            redirects_kept: within("redirects_kept", Duration::ZERO, redirects_kept)?,
+            redirects_kept: within("redirects_kept", REVOCATIONS_KEPT, redirects_kept)?,
         })
     }
 }

@@ -383,25 +383,3 @@ async fn a_quarantine() {
     let quarantine = async |service: &Service, locator: &Locator| service.quarantine(locator).await;
     cut_everywhere(quarantine, async |_: &World| locator(&digest("layer 1"), 1)).await;
 }
-
-#[tokio::test]
-async fn a_new_account() {
-    for after in 0..=10 {
-        let keyspace = Cutting::new();
-        let service = service(keyspace.clone()).await;
-        keyspace.cut_after(after);
-        let bob = account("bob", Role::User);
-        let cut = service.create_account(&bob, &Actor::service()).await;
-
-        if cut.is_err() {
-            service.create_account(&bob, &Actor::service()).await.unwrap();
-        }
-        assert_eq!(
-            cut.is_ok(),
-            after == 10,
-            "two entries of the audit log and eight mutations make an account"
-        );
-        assert!(service.account(&bob.name).await.unwrap().is_some());
-        service.create_account(&bob, &Actor::service()).await.unwrap_err();
-    }
-}

@@ -44,7 +44,8 @@ pub(super) async fn namespaces_are_counted(
 }
 
 async fn said(service: &Service, namespace: &Namespace) -> i64 {
-    let key = keys::namespace(Owner::User, namespace);
+    let owner = service.claimed(namespace).await.unwrap().unwrap_or(Owner::User);
+    let key = keys::namespace(owner, namespace);
     record(service, &key).await.number(field::BYTES).unwrap_or_default()
 }
 
@@ -54,8 +55,11 @@ async fn sum(service: &Service, namespace: &Namespace) -> i64 {
         let name = std::str::from_utf8(keys::first_part(&listed)).unwrap();
         let name: RepositoryName = name.parse().unwrap();
         let place = service.placements(std::slice::from_ref(&name)).await.unwrap().pop().flatten();
-        if let Some(place) = place.filter(|_| name.namespace() == *namespace) {
-            sum += record(service, &keys::state(place.id)).await.number(field::BYTES).unwrap();
+        let Some(place) = place.filter(|_| name.namespace() == *namespace) else { continue };
+        let state = record(service, &keys::state(place.id)).await;
+        // What a cut move has left is no repository.
+        if state.text(field::NAME) == Some(name.as_str()) {
+            sum += state.number(field::BYTES).unwrap();
         }
     }
     sum

@@ -7,9 +7,10 @@ use proto::metadata::repositories::Viewer;
 
 use crate::{
     ATTEMPTS, Outcome, Service,
-    failure::parsed,
+    failure::{next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Mutation, RANGE_LIMIT},
+    placement::{Placement, belongs},
     step,
 };
 
@@ -61,7 +62,9 @@ impl Service {
         let Some(owner) = self.claimed(namespace).await? else { return Ok(()) };
         let record = keys::namespace(owner, namespace);
         for _ in 0..ATTEMPTS {
-            let said = self.fields(&[(record.clone(), field::BYTES)]).await?.pop().flatten();
+            let asked = [field::BYTES, field::MOVES].map(|field| (record.clone(), field));
+            let mut values = self.fields(&asked).await?.into_iter();
+            let (said, moves) = (next(&mut values), next(&mut values));
             let used = self.used_by_repositories(namespace).await?;
             let sum = used.iter().fold(0_i64, |sum, (_, bytes, _)| sum.saturating_add(*bytes));
             let as_said: i64 =
@@ -76,6 +79,7 @@ impl Service {
             let commit = Commit::synced()
                 .when(Condition::FieldPresent(record.clone(), field::NAME))
                 .when(Condition::unchanged(record.clone(), field::BYTES, said))
+                .when(Condition::unchanged(record.clone(), field::MOVES, moves))
                 .when_all(used.iter().take(WATCHED).map(unchanged))
                 .then(Mutation::SetField(record.clone(), field::BYTES, sum.to_string().into()));
             if self.commit(step!("recount"), commit).await? == Outcome::Committed {
@@ -95,10 +99,16 @@ impl Service {
         let (mut used, mut after) = (Vec::new(), None);
         loop {
             let names = self.names_under(&under, after.as_ref(), RANGE_LIMIT).await?;
-            let places: Vec<_> = self.placements(&names).await?.into_iter().flatten().collect();
-            let asked: Vec<_> = places.iter().map(|place| (keys::state(place.id), field::BYTES)).collect();
-            for (place, read) in places.iter().zip(self.fields(&asked).await?) {
-                if let Some(read) = read {
+            let places = names.iter().zip(self.placements(&names).await?);
+            let places: Vec<_> = places.filter_map(|(name, place)| Some((name, place?))).collect();
+            let asked =
+                |place: &Placement| [field::NAME, field::BYTES].map(|field| (keys::state(place.id), field));
+            let asked: Vec<_> = places.iter().flat_map(|(_, place)| asked(place)).collect();
+            let mut values = self.fields(&asked).await?.into_iter();
+            for (name, place) in places {
+                let (guard, read) = (next(&mut values), next(&mut values));
+                // What a crash has left of a move is no repository.
+                if let Some(read) = read.filter(|_| belongs(guard.as_ref(), name)) {
                     let bytes = parsed(&keys::state(place.id), &field::BYTES, Some(&read))?;
                     used.push((place.id, bytes, read));
                 }

@@ -13,7 +13,8 @@ use crate::{
     failure::{next, parsed, parsed_member},
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Direction, Error, Key, MemberRange, Mutation},
-    placement::{DELETING, LIVE, Placement},
+    placement::{DELETING, Placement},
+    pulls::forgotten,
     removal::nameless,
     step,
 };
@@ -112,13 +113,14 @@ impl Service {
             Some(place) if place.id == id => {
                 let record = keys::repository(place.owner, name, place.visibility);
                 let ours = Condition::FieldEquals(record, field::ID, id.to_string().into());
-                commit.when(ours).then_all(nameless(place, name))
+                commit.when(ours).then_all(nameless(place, name, None))
             }
             Some(_) => commit.then(Mutation::RemoveField(keys::state(id), field::NAME)),
             None => self.unfound(commit, id, name).await?,
         };
         let _either_way = self.commit(step!("take_name"), commit).await?;
-        Ok(())
+        // Whether the namespace counts what it held, the crash has not left to be seen.
+        self.recount(&name.namespace()).await
     }
 
     async fn unfound(
@@ -132,7 +134,7 @@ impl Service {
         };
         let target = self.new_repository(owner);
         let place = Placement { id, ..*target.placement() };
-        Ok(commit.when_all(target.unplaced(name)).then_all(nameless(place, name)))
+        Ok(commit.when_all(target.unplaced(name)).then_all(nameless(place, name, None)))
     }
 
     async fn purge_members(
@@ -240,7 +242,6 @@ impl Service {
                 (keys::state(place.id), keys::repository(place.owner, name, place.visibility));
             let commit = Commit::synced()
                 .when(Condition::FieldEquals(record.clone(), field::ID, place.id.to_string().into()))
-                .when(Condition::FieldEquals(state.clone(), field::STATE, LIVE.into()))
                 .when(Condition::unchanged(state, field::NAME, called))
                 .then(Mutation::RemoveRecord(record))
                 .then_all(place.unlisted(name));
@@ -271,19 +272,20 @@ fn going(id: RepositoryId, (list, key): (List, &Key), member: &Bytes) -> Result<
             Mutation::RemoveField(keys::pushed(id), keys::named_by(&name)),
         ]
     };
-    let manifest = |digest: &Digest| Mutation::RemoveRecord(keys::manifest(id, digest));
+    let manifest =
+        |digest: &Digest| [Mutation::RemoveRecord(keys::manifest(id, digest)), forgotten(id, digest)];
 
     Ok(match list {
         List::Tagged => {
             let named = manifest(&digest(keys::first_part(member))?);
-            tag(keys::last_part(member)).into_iter().chain([named]).collect()
+            tag(keys::last_part(member)).into_iter().chain(named).collect()
         }
         List::Tags => tag(member).into(),
-        List::Untagged => vec![manifest(&digest(member)?)],
+        List::Untagged => manifest(&digest(member)?).into(),
         List::Trash => {
             vec![Mutation::RemoveRecord(keys::trashed(id, &digest(keys::last_part(member))?))]
         }
-        List::Uses => vec![manifest(&digest(keys::last_part(member))?)],
+        List::Uses => manifest(&digest(keys::last_part(member))?).into(),
         List::Unused | List::Other => Vec::new(),
     })
 }

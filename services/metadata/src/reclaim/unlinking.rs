@@ -29,14 +29,15 @@ const AT_ONCE: usize = 64;
 
 impl Service {
     pub(super) async fn unlink_unused(&self, after: Option<&RepositoryName>) -> Result<Unlinked, Error> {
-        let (repositories, next) = self.walked(after, REPOSITORIES).await?;
+        let (names, next) = self.listed_behind(after, REPOSITORIES).await?;
+        let repositories = self.placed_of(&names).await?;
         self.mend_names(&repositories).await?;
         let mut unlinked = Unlinked { links: 0, size_bytes: 0, manifests: 0, more: More::No, next };
         for (name, place) in &repositories {
             self.empty_trash(name, *place, &mut unlinked).await?;
             self.unlink_in(name, *place, &mut unlinked).await?;
         }
-        let names: Vec<RepositoryName> = repositories.into_iter().map(|(name, _)| name).collect();
+        // Also of names that a crash has left listed alone.
         self.recount_of(&names, after).await?;
 
         Ok(unlinked)
@@ -48,12 +49,24 @@ impl Service {
         after: Option<&RepositoryName>,
         limit: usize,
     ) -> Result<(Vec<(RepositoryName, Placement)>, Option<RepositoryName>), Error> {
+        let (names, next) = self.listed_behind(after, limit).await?;
+        Ok((self.placed_of(&names).await?, next))
+    }
+
+    async fn listed_behind(
+        &self,
+        after: Option<&RepositoryName>,
+        limit: usize,
+    ) -> Result<(Vec<RepositoryName>, Option<RepositoryName>), Error> {
         let names = self.names_behind(Viewer::Administrator, after, limit).await?;
         let next = names.last().filter(|_| names.len() == limit).cloned();
-        let placements = self.placements(&names).await?;
+        Ok((names, next))
+    }
 
-        let placed = names.into_iter().zip(placements).filter_map(|(name, place)| Some((name, place?)));
-        Ok((placed.collect(), next))
+    async fn placed_of(&self, names: &[RepositoryName]) -> Result<Vec<(RepositoryName, Placement)>, Error> {
+        let placements = self.placements(names).await?;
+        let placed = names.iter().cloned().zip(placements);
+        Ok(placed.filter_map(|(name, place)| Some((name, place?))).collect())
     }
 
     /// Gives up deleted manifests whose time to be restored has passed.

@@ -97,6 +97,7 @@ pub(super) fn repository(error: &RepositoryError) -> Spec {
             Code::Denied,
             "push under another name, or make a repository of this one in the management API",
         ),
+        RepositoryError::QuotaExceeded { .. } => spec(S::FORBIDDEN, Code::Denied, "delete something there"),
         RepositoryError::BlobUnknown { .. } => {
             spec(S::NOT_FOUND, Code::BlobUnknown, "check the digest, or push the blob")
         }

@@ -177,28 +177,56 @@ async fn entries(
     of: Option<Namespace>,
 ) -> Result<Listed<AuditEntry>, Problem> {
     let (after, limit) = (part.request.after.clone(), part.request.limit);
-    let wanted = WantedEntries { of, filter: filter(&part.query)?, after, limit };
+    let Some(filter) = filter(&part.query)? else {
+        return Ok(page::listed_until(&part, Vec::<Entry>::new(), None, AuditEntry::from));
+    };
+    let wanted = WantedEntries { of, filter, after, limit };
     let found = retry::repeated(|| asking.services().audit.audit_entries(&wanted)).await?;
     Ok(page::listed_until(&part, found.entries, found.next.as_ref(), AuditEntry::from))
 }
 
-fn filter(query: &Query) -> Result<Filter, RequestError> {
+/// None: nobody has the name that is asked for.
+fn filter(query: &Query) -> Result<Option<Filter>, RequestError> {
     let time = |parameter| Ok::<_, RequestError>(page::read::<Timestamp>(query, parameter)?.map(upwards));
-    Ok(Filter {
+    let filter = Filter {
         since: time("since")?,
         before: time("before")?,
         action: page::read::<ActionFilter>(query, "action")?,
-        actor: page::read::<Doer>(query, "actor")?.map(|Doer(subject)| subject),
+        actor: None,
+    };
+    Ok(match page::read::<Doer>(query, "actor")? {
+        None => Some(filter),
+        Some(Doer(actor)) => actor.map(|actor| Filter { actor: Some(actor), ..filter }),
     })
 }
 
-/// Somebody in particular.
-struct Doer(Subject);
+/// Characters of the name of whoever has done something, at most.
+const LONGEST_ACTOR: usize = 201;
+
+/// Somebody in particular; none: the name is too long to be anybody's.
+struct Doer(Option<Subject>);
 
 impl FromStr for Doer {
     type Err = SubjectError;
 
     fn from_str(text: &str) -> Result<Self, SubjectError> {
-        if text.is_empty() { Err(NameError::Empty.into()) } else { text.parse().map(Self) }
+        match text.len() {
+            0 => return Err(NameError::Empty.into()),
+            found if found > LONGEST_ACTOR => {
+                return Err(NameError::TooLong { found, limit: LONGEST_ACTOR }.into());
+            }
+            _ => {}
+        }
+
+        let parts = || text.splitn(3, RobotName::SEPARATOR).map(str::parse::<Namespace>);
+        match text.parse() {
+            Ok(subject) => Ok(Self(Some(subject))),
+            Err(SubjectError::Name(NameError::TooLong { .. }))
+                if parts().count() < 3 && parts().all(|part| part.is_ok()) =>
+            {
+                Ok(Self(None))
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -16,6 +16,14 @@ use super::{
     texts::NameOrEmail,
 };
 
+/// Who wants their address verified.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WantedVerification {
+    #[schema(value_type = names::Password)]
+    password: SecretString,
+}
+
 /// What a mail said.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,15 +50,20 @@ pub(super) struct Reset {
 }
 
 /// Ask for a mail to verify your address
+///
+/// With your password, however you are signed in: whoever reads mails to a verified address can choose another password.
 #[utoipa::path(
-    post, path = "/api/v1/user/email/verification", tag = "users",
+    post, path = "/api/v1/user/email/verification", tag = "users", request_body = WantedVerification,
     responses(
         (status = 202, description = "A mail is on its way, unless the address is verified already."),
-        Refused, Conflicting
+        Refused, BodyRefused, Conflicting
     )
 )]
-pub(super) async fn ask_verification(asking: Asking) -> Result<Response, Problem> {
-    asking.services().self_service.ask_verification(asking.asker()).await?;
+pub(super) async fn ask_verification(
+    asking: Asking,
+    Json(WantedVerification { password }): Json<WantedVerification>,
+) -> Result<Response, Problem> {
+    asking.services().self_service.ask_verification(asking.asker(), &password).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
@@ -90,7 +103,9 @@ pub(super) async fn ask_reset(
 
 /// Choose another password
 ///
-/// With what the mail said, within an hour, once. Ends all sessions and tokens; the second factor stays.
+/// With what the mail said, within an hour, once. Ends your sessions and the clients that logged in with the password;
+/// the second factor and access tokens stay. Revoke those with `DELETE /api/v1/tokens/{id}`; `GET /api/v1/tokens` lists
+/// them.
 #[utoipa::path(
     post, path = "/api/v1/password-resets/redemptions", tag = "users", security(()), request_body = Reset,
     responses((status = 204, description = "The password is changed."), Refused, BodyRefused)

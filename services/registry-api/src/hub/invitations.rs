@@ -105,7 +105,7 @@ pub(super) struct Wanted {
 /// An invitation into an organization.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WantedMember {
+pub(super) struct WantedGuest {
     /// Where to send it, if the hub sends mail; left out: nowhere.
     #[serde(default)]
     #[schema(required = false)]
@@ -170,7 +170,7 @@ pub(super) async fn list_organization_invitations(
 /// For its owners. Whoever signs up with it is a member or an owner then; who has an account already is made one directly.
 #[utoipa::path(
     post, path = "/api/v1/organizations/{name}/invitations", tag = "invitations", params(OfOrganization),
-    request_body = WantedMember,
+    request_body = WantedGuest,
     responses(
         (status = 201, description = "It is made.", body = Made,
             headers(("Location" = String, description = "Where it is revoked."))),
@@ -180,7 +180,7 @@ pub(super) async fn list_organization_invitations(
 pub(super) async fn invite_member(
     asking: Asking,
     At(OfOrganization { name }): At<OfOrganization>,
-    Json(wanted): Json<WantedMember>,
+    Json(wanted): Json<WantedGuest>,
 ) -> Result<Response, Problem> {
     let place = format!("/api/v1/organizations/{name}/invitations");
     let role = wanted.role.unwrap_or(MemberRole::Member);

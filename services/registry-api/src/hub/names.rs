@@ -107,7 +107,11 @@ schema!(
 );
 schema!(
     ActorName,
-    text("A user, or a robot as `team+ci`.", 265, concat!("^", part!(), r"(\+", part!(), ")?$"))
+    text(
+        "A user, a robot as `team+ci`, or a service account as `service:team-x`.",
+        201,
+        concat!("^(", part!(), r"(\+", part!(), r")?|service:[a-z0-9][a-z0-9._-]{0,63})$")
+    )
 );
 schema!(
     Via,
@@ -142,10 +146,16 @@ schema!(
         .write_only(true)
         .build()
 );
+/// Characters of a code, at most.
+pub(super) const LONGEST_CODE: usize = 64;
+
 schema!(Password, secret("A password.", 1024));
 schema!(
     SecondFactorCode,
-    secret("Six digits of an authenticator app, or a recovery code. Spaces and hyphens do not count.", 64)
+    secret(
+        "Six digits of an authenticator app, or a recovery code. Spaces and hyphens do not count.",
+        LONGEST_CODE
+    )
 );
 schema!(MailToken, secret("What a mail said, behind `#` in its link.", 256));
 schema!(InvitationToken, secret("What an invitation said: `bucket_invitation_…`.", 256));

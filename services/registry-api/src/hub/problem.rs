@@ -192,6 +192,7 @@ fn repository(error: &RepositoryError) -> S {
     use RepositoryError as E;
     match error {
         E::NameUnknown { .. } | E::NamespaceUnknown { .. } | E::ManifestUnknown { .. } => S::NOT_FOUND,
+        E::QuotaExceeded { .. } => S::FORBIDDEN,
         E::RepositoryExists { .. }
         | E::NameLeadsElsewhere { .. }
         | E::TagImmutable { .. }

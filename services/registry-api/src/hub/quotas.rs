@@ -14,7 +14,7 @@ use super::{
     body::Json,
     openapi::{BodyRefused, Refused},
     path::At,
-    problem::Problem,
+    problem::{Problem, RequestError},
     robots::OfNamespace,
 };
 use crate::{respond, retry};
@@ -78,6 +78,11 @@ pub(super) async fn put_quota(
     At(OfNamespace { namespace }): At<OfNamespace>,
     Json(WantedQuota { limit_bytes }): Json<WantedQuota>,
 ) -> Result<Response, Problem> {
+    let too_many = |found: &u64| i64::try_from(*found).is_err();
+    if let Some(found) = limit_bytes.filter(too_many) {
+        let why = format!("it is {found}; {} are allowed at most, null is any number", i64::MAX);
+        return Err(RequestError::field("limit_bytes", why).into());
+    }
     let own = limit_bytes.map_or(ByteLimit::Unlimited, ByteLimit::Bytes);
     let permit = asking.permit(&Deed::ManageHub).await?;
     let quotas = &asking.services().quotas;

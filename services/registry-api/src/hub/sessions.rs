@@ -8,7 +8,7 @@ use proto::metadata::{
     credentials::{Credential, CredentialOwner, Holder},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -117,8 +117,18 @@ pub(super) async fn end_session(asking: Asking, At(at): At<OfSession>) -> Result
 #[serde(deny_unknown_fields)]
 pub(super) struct Besides {
     /// For who has a second factor.
+    #[serde(default, deserialize_with = "code")]
     #[schema(value_type = Option<names::SecondFactorCode>)]
     code: Option<SecretString>,
+}
+
+fn code<'de, D: Deserializer<'de>>(given: D) -> Result<Option<SecretString>, D::Error> {
+    match Option::<String>::deserialize(given)? {
+        Some(text) if text.chars().count() > names::LONGEST_CODE => {
+            Err(D::Error::custom(format_args!("a code has at most {} characters", names::LONGEST_CODE)))
+        }
+        code => Ok(code.map(SecretString::from)),
+    }
 }
 
 /// Sign in

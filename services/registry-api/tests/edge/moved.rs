@@ -45,13 +45,13 @@ async fn what_is_read_by_the_old_name_is_answered_by_the_new_one() {
 #[tokio::test]
 async fn every_read_follows() {
     let digest = Digest::of_sha256(b"layer");
-    for (call, path, expected) in [
-        ("manifest", "/v2/ann/app/manifests/v1".to_owned(), 404),
-        ("blob", format!("/v2/ann/app/blobs/{digest}"), 200),
-        ("referrers", format!("/v2/ann/app/referrers/{digest}"), 200),
-        ("tag_history", "/v2/ann/app/_oci/tag-history/v1".to_owned(), 200),
+    for (calls, path, expected) in [
+        (["pull", "manifest"], "/v2/ann/app/manifests/v1".to_owned(), 404),
+        (["blob"; 2], format!("/v2/ann/app/blobs/{digest}"), 200),
+        (["referrers"; 2], format!("/v2/ann/app/referrers/{digest}"), 200),
+        (["tag_history"; 2], "/v2/ann/app/_oci/tag-history/v1".to_owned(), 200),
     ] {
-        for method in [Method::GET, Method::HEAD] {
+        for (method, call) in [Method::GET, Method::HEAD].into_iter().zip(calls) {
             let world = world(call);
             let _ = world.blob(b"layer");
             let answer = world.send(&[PULL, NEW], on(method, &path), Body::empty()).await.expect(expected);

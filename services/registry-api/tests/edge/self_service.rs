@@ -81,8 +81,8 @@ impl SelfService for FakeSelfService {
         self.did("drop_second_factor", &format!("{} {password:?} {code:?}", drop.user))
     }
 
-    async fn ask_verification(&self, _: &Asker) -> Result<(), IdentityError> {
-        self.did("ask_verification", "")
+    async fn ask_verification(&self, _: &Asker, password: &SecretString) -> Result<(), IdentityError> {
+        self.did("ask_verification", password.expose_secret())
     }
 
     async fn confirm_email(&self, _: &Asker, secret: &SecretString) -> Result<(), IdentityError> {

@@ -390,9 +390,9 @@ async fn what_does_not_fit_is_refused_with_the_numbers_and_its_parts_go() {
     let part = world.send(&[PUSH], patch(&location), "part").await.expect_error(403, "DENIED");
     assert_eq!(part.calls, ["session", "append", "advance", "discard"]);
 
-    let location = world.open_upload(b"a layer").await;
+    let location = world.open_upload(b"").await;
     world.uploads.faults.add("link", When::Before, over_quota(Some(512 << 20)));
-    let request = closing(&location, &Digest::of_sha256(b"a layer"));
+    let request = closing(&location, &Digest::of_sha256(b""));
     let blob = world.send(&[PUSH], request, Body::empty()).await.expect_error(403, "DENIED");
     let message = blob.json()["errors"][0]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("this blob of 512.0 MiB does not fit; delete images"), "{message}");

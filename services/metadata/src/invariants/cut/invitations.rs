@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use oci::{AccountName, InvitationId, Namespace};
-use proto::metadata::{
-    AccountError, Accounts as _, Actor, Invitations as _, Organizations as _,
-    accounts::Role,
-    invitations::{Joining, NewInvitation},
-    organizations::MemberRole,
+use proto::{
+    auth::Subject,
+    metadata::{
+        AccountError, Accounts as _, Actor, Invitations as _, Organizations as _,
+        accounts::Role,
+        invitations::{Joining, NewInvitation},
+        organizations::MemberRole,
+    },
 };
 
 use super::{
@@ -83,6 +86,27 @@ async fn an_invitation_that_is_taken() {
         is_listed(service).await;
     };
     cut_and_repeated(invited, accept, one).await;
+}
+
+#[tokio::test]
+async fn an_invitation_makes_no_account_when_its_maker_loses_the_right_meanwhile() {
+    let keyspace = Cutting::new();
+    let world = world(keyspace.clone()).await;
+    for name in ["ann", "dan"] {
+        world.create_account(&account(name, Role::User), &Actor::service()).await.unwrap();
+    }
+    founded(&world).await;
+    let dan: AccountName = "dan".parse().unwrap();
+    world.put_member(&team(), &dan, MemberRole::Owner, &Actor::service()).await.unwrap();
+    let actor = Actor { subject: Subject::User(ann()), ..Actor::service() };
+    world.put_invitation(&invitation(&world), &actor).await.unwrap();
+    let rival = world.service.clone();
+    keyspace.interpose(async move {
+        rival.put_member(&team(), &ann(), MemberRole::Member, &Actor::service()).await.unwrap();
+    });
+
+    assert_eq!(take(&world, "bob").await, Err(AccountError::InvitationUnknown));
+    assert!(world.account(&"bob".parse().unwrap()).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -337,3 +337,25 @@ async fn the_push_of_a_robot_or_a_user_makes_no_organization() {
         assert_eq!(service.claimed(&namespace).await.unwrap(), None);
     }
 }
+
+#[tokio::test]
+async fn a_new_account() {
+    for after in 0..=10 {
+        let keyspace = Cutting::new();
+        let service = service(keyspace.clone()).await;
+        keyspace.cut_after(after);
+        let bob = account("bob", Role::User);
+        let cut = service.create_account(&bob, &Actor::service()).await;
+
+        if cut.is_err() {
+            service.create_account(&bob, &Actor::service()).await.unwrap();
+        }
+        assert_eq!(
+            cut.is_ok(),
+            after == 10,
+            "two entries of the audit log and eight mutations make an account"
+        );
+        assert!(service.account(&bob.name).await.unwrap().is_some());
+        service.create_account(&bob, &Actor::service()).await.unwrap_err();
+    }
+}

@@ -26,8 +26,8 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 
 /// All there is under `/api/v1`.
 const SERVED: [&str; 67] = [
-    "delete /namespaces/{namespace}/quota",
     "delete /invitations/{id}",
+    "delete /namespaces/{namespace}/quota",
     "delete /namespaces/{namespace}/robots/{id}",
     "delete /organizations/{name}/avatar",
     "delete /organizations/{name}/invitations/{id}",
@@ -40,12 +40,12 @@ const SERVED: [&str; 67] = [
     "delete /sessions/current",
     "delete /sessions/{id}",
     "delete /tokens/{id}",
-    "get /audit",
-    "get /namespaces/{namespace}/audit",
     "delete /users/{name}/avatar",
-    "get /namespaces/{namespace}/quota",
     "delete /users/{name}/second-factor",
+    "get /audit",
     "get /invitations",
+    "get /namespaces/{namespace}/audit",
+    "get /namespaces/{namespace}/quota",
     "get /namespaces/{namespace}/robots",
     "get /openapi.json",
     "get /organizations",
@@ -90,8 +90,8 @@ const SERVED: [&str; 67] = [
     "put /organizations/{name}/teams/{team}",
     "put /organizations/{name}/teams/{team}/members/{user}",
     "put /repositories/{namespace}/{repository}/grants/{grantee}",
-    "put /users/{name}/avatar",
     "put /user/second-factor",
+    "put /users/{name}/avatar",
     "put /users/{name}/password",
 ];
 

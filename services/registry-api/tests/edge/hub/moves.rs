@@ -49,6 +49,7 @@ async fn who_does_not_manage_the_namespace_transfers_nothing() {
 
 #[rstest]
 #[case("move_repository", RepositoryError::RepositoryExists { repository: "ann/b".parse().unwrap() }, 409, "repository-exists")]
+#[case("move_repository", RepositoryError::QuotaExceeded { namespace: "team".parse().unwrap(), used_bytes: 1, limit_bytes: 2, size_bytes: 3 }, 403, "quota-exceeded")]
 #[case("move_repository", RepositoryError::NameLeadsElsewhere { repository: "ann/b".parse().unwrap() }, 409, "name-leads-elsewhere")]
 #[case("move_repository", RepositoryError::NameUnknown { repository: "ann/app".parse().unwrap() }, 404, "name-unknown")]
 #[case("move_repository", moved(), 404, "name-unknown")]

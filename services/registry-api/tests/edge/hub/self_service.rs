@@ -31,7 +31,7 @@ fn done(world: &World) -> String {
     r#"drop_second_factor ann Some("p") None"#
 )]
 #[case("DELETE", "/users/bob/second-factor", "", 204, "drop_second_factor bob None None")]
-#[case("POST", "/user/email/verification", "", 202, "ask_verification")]
+#[case("POST", "/user/email/verification", r#"{"password":"p"}"#, 202, "ask_verification p")]
 #[case("POST", "/email/verifications", r#"{"token":"t"}"#, 204, "confirm_email t")]
 #[case("POST", "/password-resets", r#"{"account":"ann"}"#, 202, "ask_reset ann")]
 #[case("POST", "/password-resets", r#"{"account":"a@x"}"#, 202, "ask_reset a@x")]
@@ -119,9 +119,18 @@ async fn what_signs_in_besides_is_read_like_any_body(
 async fn what_auth_refuses_is_told(#[case] error: IdentityError, #[case] status: u16, #[case] kind: &str) {
     let world = World::new();
     world.self_service.faults.add("ask_verification", When::Before, error);
-    let answer = world.ask("POST", "/user/email/verification", "").await.expect_problem(status, kind);
+    let body = r#"{"password":"p"}"#;
+    let answer = world.ask("POST", "/user/email/verification", body).await.expect_problem(status, kind);
     let challenge = if status == 401 { "Basic realm=\"bucket\"" } else { "" };
     assert_eq!(answer.header("www-authenticate"), challenge);
+}
+
+#[tokio::test]
+async fn a_mail_to_verify_is_not_asked_for_without_the_password() {
+    let world = World::new();
+    let path = "/user/email/verification";
+    let _ = world.ask("POST", path, "{}").await.expect_problem(422, "field-invalid");
+    assert_eq!(done(&world), "");
 }
 
 #[tokio::test]
