@@ -11,12 +11,14 @@ use service_kit::grpc::CallerError;
 
 pub use claims::{AccessEntry, Claims};
 pub use client::AuthClient;
+pub use federation::Federation;
 pub use identities::{Identities, IdentityError};
 pub use self_service::SelfService;
 pub use service_kit::{grpc::ServiceName, jose::PublicKey};
 
 mod claims;
 pub mod client;
+pub mod federation;
 pub mod identities;
 pub mod self_service;
 pub mod server;

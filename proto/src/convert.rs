@@ -14,6 +14,7 @@ mod auth;
 mod avatars;
 mod blob;
 mod credentials;
+pub(crate) mod federation;
 mod history;
 pub(crate) mod identities;
 mod invitations;

@@ -40,7 +40,13 @@ pub mod descriptors {
     };
 }
 
-#[allow(clippy::pedantic, missing_debug_implementations, unreachable_pub, missing_docs)] // generated
+#[allow(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    missing_debug_implementations,
+    unreachable_pub,
+    missing_docs
+)] // generated
 mod wire {
     tonic::include_proto!("bucket.v1");
 }

@@ -120,21 +120,29 @@ impl Failure for IdentityError {
             | Self::SecondFactorNeeded
             | Self::AccessTokenNeeded
             | Self::WrongCode
-            | Self::SignInNeeded { .. } => Code::Unauthenticated,
+            | Self::SignInNeeded { .. }
+            | Self::WorkloadRefused { .. } => Code::Unauthenticated,
             Self::Throttled { .. } | Self::Overloaded { .. } | Self::TooMany { .. } => {
                 Code::ResourceExhausted
             }
             Self::Hidden { .. }
             | Self::AccountUnknown { .. }
+            | Self::ProviderUnknown { .. }
             | Self::TicketUnknown
             | Self::InvitationUnknown => Code::NotFound,
-            Self::Forbidden { .. } | Self::SignUpClosed => Code::PermissionDenied,
-            Self::NameTaken { .. } | Self::CredentialExists { .. } | Self::SecondFactorExists => {
-                Code::AlreadyExists
-            }
-            Self::NameReserved { .. } | Self::SecondFactorMissing | Self::NoMail | Self::NoEmail => {
-                Code::FailedPrecondition
-            }
+            Self::Forbidden { .. }
+            | Self::SignUpClosed
+            | Self::ProviderRefused { .. }
+            | Self::LinkNeeded { .. } => Code::PermissionDenied,
+            Self::NameTaken { .. }
+            | Self::CredentialExists { .. }
+            | Self::SecondFactorExists
+            | Self::IdentityTaken => Code::AlreadyExists,
+            Self::NameReserved { .. }
+            | Self::SecondFactorMissing
+            | Self::NoMail
+            | Self::NoEmail
+            | Self::FlowInvalid { .. } => Code::FailedPrecondition,
             Self::PasswordRefused { .. } | Self::EmailRefused { .. } | Self::CredentialRefused { .. } => {
                 Code::InvalidArgument
             }
@@ -211,9 +219,10 @@ impl Failure for ReclaimError {
 impl Failure for AccountError {
     fn code(&self) -> Code {
         match self {
-            Self::NameTaken { .. } | Self::CredentialExists { .. } | Self::SecondFactorExists { .. } => {
-                Code::AlreadyExists
-            }
+            Self::NameTaken { .. }
+            | Self::CredentialExists { .. }
+            | Self::SecondFactorExists { .. }
+            | Self::IdentityTaken => Code::AlreadyExists,
             Self::AccountUnknown { .. }
             | Self::SecondFactorUnknown { .. }
             | Self::TicketUnknown
@@ -224,10 +233,12 @@ impl Failure for AccountError {
             | Self::TeamUnknown { .. }
             | Self::RepositoryUnknown { .. }
             | Self::SigningKeyUnknown { .. }
-            | Self::CredentialUnknown { .. } => Code::NotFound,
+            | Self::CredentialUnknown { .. }
+            | Self::IdentityUnknown { .. } => Code::NotFound,
             Self::NameReserved { .. }
             | Self::LastOwner { .. }
             | Self::LastAdministrator { .. }
+            | Self::LastWayIn { .. }
             | Self::CodeSpent { .. }
             | Self::AccountChanged { .. } => Code::FailedPrecondition,
             Self::Conflict { .. } => Code::Aborted,

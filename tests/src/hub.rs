@@ -48,6 +48,17 @@ pub struct Options {
     pub reclaim: Reclaim,
     /// The server that mail is sent by. None: there is no mail.
     pub mail: Option<SocketAddr>,
+    /// Whose word counts besides its own.
+    pub federation: Federation,
+}
+
+/// Whose word counts besides a hub's own, each as a table of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Federation {
+    /// Providers of identities.
+    pub providers: Vec<String>,
+    /// Issuers of the tokens of workloads.
+    pub workload_issuers: Vec<String>,
 }
 
 /// When what nobody needs goes.
@@ -232,7 +243,8 @@ impl Hub {
         let config = self.directory.path().join(format!("{}.toml", service.name()));
         let reclaim = service.reclaiming(self.options.reclaim);
         let mail = self.options.mail.map(|server| service.mailing(server)).unwrap_or_default();
-        let mut text = service.configuration(&self.data()) + &reclaim + &mail;
+        let federation = service.federated(&self.options.federation);
+        let mut text = service.configuration(&self.data()) + &reclaim + &mail + &federation;
         if let Some(certificates) = &self.options.certificates {
             text = service.privately(&text, certificates);
         }

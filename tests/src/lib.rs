@@ -13,6 +13,7 @@ pub mod nginx;
 pub mod operator;
 pub mod podman;
 pub mod process;
+pub mod provider;
 pub mod raw;
 pub mod service;
 pub mod service_account;

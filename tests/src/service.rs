@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
-use crate::{Topology, address, hub::Reclaim, mailbox};
+use crate::{
+    Topology, address,
+    hub::{Federation, Reclaim},
+    mailbox,
+};
 
 /// A process of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +120,19 @@ impl Service {
             Self::Blob1 | Self::Blob2 => format!("[blob.sweep]\n{sweep}"),
             _ => String::new(),
         }
+    }
+
+    /// What its configuration file says of whose word counts.
+    pub(crate) fn federated(self, federation: &Federation) -> String {
+        let section = match self {
+            Self::Bucket => "",
+            Self::Auth => "auth.",
+            _ => return String::new(),
+        };
+        let table = |name: &str, table: &String| format!("[[{section}{name}]]\n{table}\n");
+        let providers = federation.providers.iter().map(|of| table("providers", of));
+        let issuers = federation.workload_issuers.iter().map(|of| table("workload_issuers", of));
+        providers.chain(issuers).collect()
     }
 
     /// A configuration file with TLS wherever gRPC is spoken.

@@ -45,6 +45,33 @@ fn what_is_commented_out_is_a_key_too() {
     }
 }
 
+/// Tables in lists come from no environment: what is commented out is read as it stands there.
+#[test]
+fn providers_and_issuers_that_are_commented_out_are_read() {
+    for name in ["bucket.toml", "auth.toml"] {
+        let text = std::fs::read_to_string(shipped(name)).unwrap();
+        let (before, rest) = text.split_once("#[[").unwrap();
+        let (tables, after) = rest.split_once("\n[").unwrap();
+        let tables = format!("#[[{tables}").replace("\n#", "\n");
+        let whole = format!("{before}{}\n[{after}", tables.strip_prefix('#').unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(name);
+        std::fs::write(&file, whole).unwrap();
+
+        let (providers, issuers) = if name == "auth.toml" {
+            let settings: auth::config::Settings =
+                load(Prefix::default(), Some(&file), std::iter::empty()).unwrap();
+            (settings.auth.providers, settings.auth.workload_issuers)
+        } else {
+            let settings: all_in_one::config::Settings =
+                load(Prefix::default(), Some(&file), std::iter::empty()).unwrap();
+            (settings.providers, settings.workload_issuers)
+        };
+        assert_eq!((providers.len(), issuers.len()), (1, 1), "{name}");
+        assert!(providers[0].required_claims.is_some() && providers[0].client_secret.is_some());
+    }
+}
+
 /// The first `count` keys of a section of mail.
 fn said_of_mail(section: &str, count: usize) -> Vec<(String, String)> {
     let keys = [

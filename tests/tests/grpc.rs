@@ -71,6 +71,7 @@ fn who_knows_the_token_sees_what_there_is() {
                 "AuditLogService",
                 "AvatarService",
                 "CredentialService",
+                "FederatedIdentityService",
                 "InvitationService",
                 "OrganizationService",
                 "ProofService",
@@ -83,7 +84,7 @@ fn who_knows_the_token_sees_what_there_is() {
                 "UserService",
             ],
         ),
-        (Service::Auth, vec!["AuthService", "IdentityService", "SelfService"]),
+        (Service::Auth, vec!["AuthService", "FederationService", "IdentityService", "SelfService"]),
         (Service::Blob1, vec!["BlobService"]),
         (Service::Blob2, vec!["BlobService"]),
     ] {

@@ -5,6 +5,8 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod failpoint;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod grpc;
 pub mod http;
 pub mod jose;

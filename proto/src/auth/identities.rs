@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::IdentitiesClient;
 
-use super::{Credentials, Subject};
+use super::{Credentials, Subject, federation::ProviderName};
 use crate::metadata::{
     Actor, Via,
     accounts::Role,
@@ -282,6 +282,45 @@ pub enum IdentityError {
     CredentialRefused {
         /// Why.
         why: String,
+    },
+    /// There is no such provider of identities.
+    #[error("there is no provider {provider}; /api/v1/providers lists those that there are")]
+    ProviderUnknown {
+        /// What was asked for.
+        provider: ProviderName,
+    },
+    /// The browser came back without what it was sent away with, or too late.
+    #[error("this sign-in cannot be finished: {why}; begin it again")]
+    FlowInvalid {
+        /// Why.
+        why: Cow<'static, str>,
+    },
+    /// The provider says that it is not so, or what it says is not believed.
+    #[error("{provider} has not signed you in: {why}")]
+    ProviderRefused {
+        /// Which.
+        provider: ProviderName,
+        /// Why.
+        why: String,
+    },
+    /// Nobody here has the identity, and no account is made for it.
+    #[error(
+        "no user has this identity of {provider} yet, and {why}; sign in to your account here and link the identity to it"
+    )]
+    LinkNeeded {
+        /// Of which provider.
+        provider: ProviderName,
+        /// Why no account is made.
+        why: String,
+    },
+    /// Another user has the identity.
+    #[error("another user has this identity; unlink it there first")]
+    IdentityTaken,
+    /// The token of a workload is not as good as a secret.
+    #[error("this token is not accepted: {why}")]
+    WorkloadRefused {
+        /// Why.
+        why: Cow<'static, str>,
     },
     /// The owner has as many as one may have.
     #[error("there are {limit} already, as many as there may be")]

@@ -1,5 +1,7 @@
 //! Credentials and their limits as messages.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
@@ -9,8 +11,9 @@ use super::{
 };
 use crate::{
     metadata::credentials::{
-        Credential, CredentialOwner, CredentialUse, Holder, LONGEST_LABEL, Limits, MAX_PATTERNS,
-        NewCredential, Permission, RepositoryPattern, Revocation, Revoked,
+        ClaimPattern, Credential, CredentialOwner, CredentialUse, Holder, LONGEST_LABEL, Limits,
+        MAX_PATTERNS, NewCredential, Permission, RepositoryPattern, RequiredClaims, Revocation, Revoked,
+        Trust,
     },
     wire::{self, credential_owner, holder, revocation},
 };
@@ -73,6 +76,27 @@ impl Wire for Limits {
     }
 }
 
+impl Wire for Trust {
+    type Message = wire::Trust;
+
+    fn to_message(&self) -> wire::Trust {
+        let claims = self.claims.iter().map(|(name, pattern)| (name.to_owned(), pattern.to_string()));
+        wire::Trust {
+            issuer: self.issuer.to_string(),
+            audience: self.audience.to_string(),
+            claims: claims.collect(),
+        }
+    }
+
+    fn from_message(message: wire::Trust) -> Result<Self, BadField> {
+        let wire::Trust { issuer, audience, claims } = message;
+        let pattern = |(name, text): (String, String)| Ok((name, parsed::<ClaimPattern>("claims", &text)?));
+        let claims = claims.into_iter().map(pattern).collect::<Result<BTreeMap<_, _>, BadField>>()?;
+        let claims = RequiredClaims::try_from(claims).map_err(|why| BadField::unreadable("claims", why))?;
+        Ok(Self { issuer: parsed("issuer", &issuer)?, audience: parsed("audience", &audience)?, claims })
+    }
+}
+
 impl Wire for Credential {
     type Message = wire::Credential;
 
@@ -85,6 +109,7 @@ impl Wire for Credential {
             created_ms: self.created.as_millisecond(),
             expires_ms: self.expires.map(Timestamp::as_millisecond),
             used_ms: self.used.map(Timestamp::as_millisecond),
+            trust: self.trust.as_ref().map(Trust::to_message),
         }
     }
 
@@ -97,6 +122,7 @@ impl Wire for Credential {
             created: timestamp("created_ms", message.created_ms)?,
             expires: moment("expires_ms", message.expires_ms)?,
             used: moment("used_ms", message.used_ms)?,
+            trust: message.trust.map(Trust::from_message).transpose()?,
         })
     }
 }
@@ -112,6 +138,7 @@ impl Wire for NewCredential {
             label: self.label.clone(),
             limits: Some(self.limits.to_message()),
             expires_ms: self.expires.map(Timestamp::as_millisecond),
+            trust: self.trust.as_ref().map(Trust::to_message),
             revision: self.revision,
         }
     }
@@ -124,6 +151,7 @@ impl Wire for NewCredential {
             label: at_most("label", LONGEST_LABEL, message.label)?,
             limits: read("limits", message.limits)?,
             expires: moment("expires_ms", message.expires_ms)?,
+            trust: message.trust.map(Trust::from_message).transpose()?,
             revision: message.revision,
         })
     }

@@ -1,6 +1,6 @@
 //! What is written reads back the same; what does not say what it must is refused by name.
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use bytes::Bytes;
 use oci::{AccountName, Digest, Namespace, Need, Needed, RepositoryName, Span, Tag};
@@ -18,7 +18,7 @@ use crate::{
         avatars::{Avatar, AvatarOf, ImageKind},
         credentials::{
             Credential, CredentialOwner, CredentialUse, Holder, Limits, NewCredential, Permission,
-            RepositoryPattern, Revocation, Revoked,
+            RepositoryPattern, Revocation, Revoked, Trust,
         },
         organizations::{Grantee, Level, MemberRole, Membership, Organization, OrganizationProfile, Team},
         proofs::SecondFactor,
@@ -34,6 +34,7 @@ use crate::{
     wire,
 };
 
+mod federation;
 mod identities;
 mod keys;
 mod proofs;
@@ -67,6 +68,7 @@ fn credential() -> Credential {
         created: moment(),
         expires: Some(moment()),
         used: None,
+        trust: None,
     }
 }
 
@@ -326,6 +328,13 @@ fn what_the_account_contract_says_reads_back() {
     reads_back(&absent);
 }
 
+fn trust() -> Trust {
+    let claims =
+        BTreeMap::from([("sub".to_owned(), parse("repo:team/*")), ("ref".to_owned(), parse("main"))]);
+    let claims = claims.try_into().unwrap();
+    Trust { issuer: parse("https://ci.example.com"), audience: parse("hub"), claims }
+}
+
 #[test]
 fn what_the_credential_contract_says_reads_back() {
     reads_back(&credential());
@@ -346,10 +355,12 @@ fn what_the_credential_contract_says_reads_back() {
         label: String::new(),
         limits,
         expires: Some(moment()),
+        trust: Some(trust()),
         revision: Some(3),
     };
     reads_back(&new);
-    reads_back(&NewCredential { expires: None, revision: None, ..new });
+    reads_back(&NewCredential { expires: None, trust: None, revision: None, ..new });
+    reads_back(&Credential { trust: Some(trust()), ..credential() });
 
     for owner in [CredentialOwner::User(parse("alice")), CredentialOwner::Robots(parse("team"))] {
         reads_back(&owner);

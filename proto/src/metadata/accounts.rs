@@ -14,6 +14,7 @@ pub use client::AccountsClient;
 use super::{
     Actor, Standing, Visibility,
     credentials::{Credential, SecretHash},
+    federation::IdentityId,
     organizations::{Level, MemberRole},
     proofs::SecondFactor,
 };
@@ -23,6 +24,9 @@ pub mod client;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
+
+/// What an account has instead of a hash that nobody gets into by a password.
+pub const NO_PASSWORD: &str = "!";
 
 /// Users, and the keys that sign tokens.
 #[async_trait]
@@ -93,7 +97,7 @@ pub trait Accounts: Send + Sync + 'static {
 pub struct Account {
     /// Its name, shared with the namespace of its repositories.
     pub name: AccountName,
-    /// PHC string of the password.
+    /// PHC string of the password, or [`NO_PASSWORD`].
     pub password_hash: SecretString,
     /// What it may do besides its own.
     pub role: Role,
@@ -285,6 +289,21 @@ pub enum AccountError {
     CredentialUnknown {
         /// What it is known by.
         id: CredentialId,
+    },
+    /// Another user has the identity.
+    #[error("another user has this identity; unlink it there first")]
+    IdentityTaken,
+    /// The user has no such identity.
+    #[error("there is no identity {id}")]
+    IdentityUnknown {
+        /// What it is known by.
+        id: IdentityId,
+    },
+    /// An account without a password and without an identity could not be used by anybody.
+    #[error("{user} has no password and no other identity; link another one first")]
+    LastWayIn {
+        /// Who.
+        user: AccountName,
     },
     /// There is no such signing key.
     #[error("there is no signing key {}", id.0)]

@@ -9,6 +9,7 @@ use oci::{AccountName, Action, CredentialId, EventId, Namespace, RepositoryName,
 use serde::{Deserialize, Serialize};
 
 pub use client::CredentialsClient;
+pub use trust::{Audience, ClaimPattern, Issuer, MAX_CLAIMS, MAX_TRUSTS, RequiredClaims, Trust, TrustError};
 
 use super::{AccountError, Actor};
 use crate::auth::Subject;
@@ -17,6 +18,7 @@ pub mod client;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod trust;
 
 /// Credentials that one owner has, at most.
 pub const MAX_CREDENTIALS: usize = 200;
@@ -44,8 +46,8 @@ pub trait Credentials: Send + Sync + 'static {
     ///
     /// # Errors
     /// `OwnerUnknown`; `CredentialExists` if the namespace has a robot of that name; `CredentialUnknown` if it is to end
-    /// with another one that is not there; `TooMany`; `AccountChanged` if the user has another revision; `Conflict`;
-    /// `Unavailable`.
+    /// with another one that is not there; `TooMany`, of robots with a trust more than [`MAX_TRUSTS`];
+    /// `AccountChanged` if the user has another revision; `Conflict`; `Unavailable`.
     async fn put_credential(&self, new: &NewCredential, actor: &Actor) -> Result<(), AccountError>;
 
     /// Those of an owner, the oldest first, expired ones too until they are removed.
@@ -97,6 +99,8 @@ pub struct NewCredential {
     pub limits: Limits,
     /// When it ends; none: when it is revoked.
     pub expires: Option<Timestamp>,
+    /// Of a robot that nobody has the secret of: whose tokens are as good.
+    pub trust: Option<Trust>,
     /// What the revision of the user must still be, for one that is given for a password.
     pub revision: Option<i64>,
 }
@@ -275,6 +279,8 @@ pub struct Credential {
     pub expires: Option<Timestamp>,
     /// When it was used last, to the minute or so.
     pub used: Option<Timestamp>,
+    /// Of a robot that nobody has the secret of: whose tokens are as good.
+    pub trust: Option<Trust>,
 }
 
 impl Credential {

@@ -82,6 +82,12 @@ fn identity_errors_survive() {
         IdentityError::CredentialRefused { why: "it has ended".to_owned() },
         IdentityError::TooMany { limit: 200 },
         IdentityError::Overloaded { retry_after_seconds: 3 },
+        IdentityError::ProviderUnknown { provider: parse("acme") },
+        IdentityError::FlowInvalid { why: attempted() },
+        IdentityError::ProviderRefused { provider: parse("acme"), why: "no".to_owned() },
+        IdentityError::LinkNeeded { provider: parse("acme"), why: "no".to_owned() },
+        IdentityError::IdentityTaken,
+        IdentityError::WorkloadRefused { why: attempted() },
         IdentityError::Unavailable { attempted: attempted() },
     ]);
 }
@@ -175,6 +181,9 @@ fn account_errors_survive() {
         AccountError::Conflict { attempted: attempted() },
         AccountError::Damaged { what: "a record".to_owned() },
         AccountError::NoSpace { attempted: attempted() },
+        AccountError::IdentityTaken,
+        AccountError::IdentityUnknown { id: parse(&"0f".repeat(32)) },
+        AccountError::LastWayIn { user: parse("ann") },
         AccountError::Unavailable { attempted: attempted() },
     ]);
 }

@@ -140,6 +140,8 @@ fn edge_services(
     registry_api::Services {
         auth: Arc::new(auth.clone()),
         identities: Arc::new(auth.clone()),
+        federation: Arc::new(auth.clone()),
+        identities_elsewhere: metadata.clone(),
         self_service: Arc::new(auth.clone()),
         uploads: metadata.clone(),
         repositories: metadata.clone(),
@@ -214,6 +216,8 @@ fn auth_over(
         service: settings.registry.service.clone(),
         password: settings.password.clone(),
         accounts: settings.accounts.clone(),
+        providers: settings.providers.clone(),
+        workload_issuers: settings.workload_issuers.clone(),
         keys: settings.keys,
         ..auth::config::Config::with_secret(secrets.keys())
     };
@@ -221,6 +225,7 @@ fn auth_over(
         accounts: metadata.clone(),
         users: metadata.clone(),
         credentials: metadata.clone(),
+        federation: metadata.clone(),
         proofs: metadata.clone(),
         invitations: metadata.clone(),
     };

@@ -5,9 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::config::{AccountsConfig, AdministratorConfig, KeysConfig, MailConfig, PasswordConfig};
+use auth::config::{
+    AccountsConfig, AdministratorConfig, ConfigError as AuthError, KeysConfig, MailConfig, PasswordConfig,
+    ProviderConfig, WorkloadIssuerConfig, called_twice,
+};
 use proto::metadata::{Visibility, quotas::ByteLimit};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use service_kit::{
     config::{AdminConfig, ConfigError, Prefix, TelemetryConfig, environment, load},
     http::HttpLimits,
@@ -43,6 +46,11 @@ pub struct Settings {
     pub password: PasswordConfig,
     /// Who may make accounts and organizations.
     pub accounts: AccountsConfig,
+    /// Providers of identities that people may sign in with; none by default.
+    #[serde(deserialize_with = "different_providers")]
+    pub providers: Vec<ProviderConfig>,
+    /// Issuers whose tokens workloads may show; none by default.
+    pub workload_issuers: Vec<WorkloadIssuerConfig>,
     /// What tokens are signed with.
     pub keys: KeysConfig,
     /// How mail is sent; off by default.
@@ -71,6 +79,8 @@ impl Default for Settings {
             http: HttpLimits::default(),
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
+            providers: Vec::new(),
+            workload_issuers: Vec::new(),
             keys: KeysConfig::default(),
             mail: MailConfig::default(),
             administrator: AdministratorConfig::default(),
@@ -102,6 +112,14 @@ impl Settings {
             port => SocketAddr::from(([127, 0, 0, 1], port.checked_add(1).unwrap_or(port - 1))),
         };
         AdminConfig { listen: Some(self.admin.listen.unwrap_or_else(beside)) }
+    }
+}
+
+fn different_providers<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<ProviderConfig>, D::Error> {
+    let providers = Vec::deserialize(given)?;
+    match called_twice(&providers) {
+        None => Ok(providers),
+        Some(name) => Err(D::Error::custom(AuthError::ProviderTwice { name })),
     }
 }
 

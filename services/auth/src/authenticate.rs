@@ -91,7 +91,11 @@ impl Parts {
             return Ok(Authenticated { principal: Principal::Anonymous, facts });
         };
         match secret::hash_of_secret(&given.password) {
-            Some(hash) => self.by_secret(&given.username, hash, shown.address, about).await,
+            Some(hash) => {
+                // What is none (any more) is a secret that nobody has.
+                let trust = secret::trust_of(&self.federated.workloads, &given.password, self.clock.now());
+                self.by_secret(&given.username, trust.unwrap_or(hash), shown.address, about).await
+            }
             None => self.by_password(given, shown.address, about).await,
         }
     }

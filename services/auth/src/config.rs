@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use argon2::Params;
 use oci::AccountName;
+use proto::auth::federation::ProviderName;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use service_kit::{
@@ -15,6 +16,10 @@ use service_kit::{
 };
 
 use crate::policy::Founders;
+
+pub use federation::{ProviderConfig, ProviderError, ProviderSignUp, WorkloadIssuerConfig};
+
+mod federation;
 
 pub use mail::{Base, MailConfig, MailConfigError, MailServer, Security, Sender};
 
@@ -60,6 +65,10 @@ pub struct Config {
     pub password: PasswordConfig,
     /// Who may make accounts and organizations.
     pub accounts: AccountsConfig,
+    /// Providers of identities that people may sign in with; none by default.
+    pub providers: Vec<ProviderConfig>,
+    /// Issuers whose tokens workloads may show; none by default.
+    pub workload_issuers: Vec<WorkloadIssuerConfig>,
     /// What tokens are signed with.
     pub keys: KeysConfig,
     /// How mail is sent; off by default.
@@ -82,6 +91,10 @@ struct Given {
     #[serde(default)]
     accounts: AccountsConfig,
     #[serde(default)]
+    providers: Vec<ProviderConfig>,
+    #[serde(default)]
+    workload_issuers: Vec<WorkloadIssuerConfig>,
+    #[serde(default)]
     keys: KeysConfig,
     #[serde(default)]
     mail: MailConfig,
@@ -99,6 +112,12 @@ pub enum ConfigError {
     /// argon2 cannot work with these.
     #[error("`password`: memory_kib must be at least 8 and iterations at least 1, concurrent_checks too")]
     Password,
+    /// Two of one name could not be told apart.
+    #[error("`providers`: there are two that are called {name}")]
+    ProviderTwice {
+        /// The name.
+        name: ProviderName,
+    },
 }
 
 impl TryFrom<Given> for Config {
@@ -113,6 +132,8 @@ impl TryFrom<Given> for Config {
             key_secret: long_enough(KEY_SECRET, secret, SECRET_LENGTH)?,
             password: given.password,
             accounts: given.accounts,
+            providers: given.providers,
+            workload_issuers: given.workload_issuers,
             keys: given.keys,
             mail: given.mail,
         };
@@ -130,6 +151,8 @@ impl Config {
             key_secret,
             password: PasswordConfig::default(),
             accounts: AccountsConfig::default(),
+            providers: Vec::new(),
+            workload_issuers: Vec::new(),
             keys: KeysConfig::default(),
             mail: MailConfig::default(),
         }
@@ -142,8 +165,17 @@ impl Config {
         if self.password.concurrent_checks == 0 || self.password.given_params().is_none() {
             return Err(ConfigError::Password);
         }
+        if let Some(name) = called_twice(&self.providers) {
+            return Err(ConfigError::ProviderTwice { name });
+        }
         Ok(self)
     }
+}
+
+/// The name that two providers have.
+pub fn called_twice(providers: &[ProviderConfig]) -> Option<ProviderName> {
+    let mut names = std::collections::BTreeSet::new();
+    providers.iter().find(|provider| !names.insert(&provider.name)).map(|provider| provider.name.clone())
 }
 
 /// What it costs to check a password, and so what it costs to guess one.

@@ -48,7 +48,7 @@ impl Identities for Service {
         asker: &Asker,
         wanted: &WantedCredential,
     ) -> Result<IssuedCredential, IdentityError> {
-        self.0.issue_credential(asker, wanted).await
+        self.0.issue(asker, wanted, None).await
     }
 
     async fn revocations(&self, after: Option<&EventId>) -> Result<Vec<Revocation>, IdentityError> {
@@ -113,6 +113,7 @@ pub(crate) fn refusal(error: AccountError) -> IdentityError {
         AccountError::OwnerUnknown { name } => {
             IdentityError::Hidden { what: format!("user or organization {name}") }
         }
+        AccountError::IdentityTaken => IdentityError::IdentityTaken,
         AccountError::CredentialExists { name } => IdentityError::CredentialExists { name },
         AccountError::TooMany { limit, .. } => IdentityError::TooMany { limit },
         AccountError::OrganizationUnknown { name } => {

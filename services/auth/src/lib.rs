@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use proto::{
     auth::{Auth, AuthError, IssuedToken, Offline, TokenRequest, VerificationKey},
-    metadata::{AccountError, Accounts, Credentials, Invitations, Proofs, Users},
+    metadata::{AccountError, Accounts, Credentials, FederatedIdentities, Invitations, Proofs, Users},
 };
 use service_kit::{
     clock::Clock,
@@ -18,6 +18,7 @@ use crate::{
     authenticate::{About, Shown, silent},
     config::{AccountsConfig, Config},
     errands::Errands,
+    federation::Federated,
     mail::Mail,
     password::Passwords,
     second_factor::SecondFactors,
@@ -31,6 +32,7 @@ mod authenticate;
 mod chosen;
 pub mod config;
 mod errands;
+mod federation;
 mod identities;
 mod issue;
 pub mod mail;
@@ -64,6 +66,8 @@ pub struct Contracts {
     pub users: Arc<dyn Users>,
     /// Access tokens, robots and sessions.
     pub credentials: Arc<dyn Credentials>,
+    /// Who users are elsewhere.
+    pub federation: Arc<dyn FederatedIdentities>,
     /// Second factors, and what mails say.
     pub proofs: Arc<dyn Proofs>,
     /// Invitations to make an account.
@@ -81,6 +85,7 @@ struct Parts {
     signer: Signer,
     issuer: issue::Issuer,
     rules: AccountsConfig,
+    federated: Federated,
     ulids: Ulids,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -118,6 +123,7 @@ impl Service {
             signer: Signer::new(config),
             issuer: issue::Issuer::new(config),
             rules: config.accounts.clone(),
+            federated: Federated::new(config),
             ulids: Ulids::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,
             random,

@@ -11,10 +11,11 @@ use auth::{
 use clap::Parser;
 use oci::AccountName;
 use proto::{
-    auth::{identities, self_service, server},
+    auth::{federation, identities, self_service, server},
     metadata::{
-        Accounts, accounts::AccountsClient, credentials::CredentialsClient, invitations::InvitationsClient,
-        proofs::ProofsClient, users::UsersClient,
+        Accounts, accounts::AccountsClient, credentials::CredentialsClient,
+        federation::FederatedIdentitiesClient, invitations::InvitationsClient, proofs::ProofsClient,
+        users::UsersClient,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -64,6 +65,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
         accounts: Arc::clone(&accounts),
         users: Arc::new(UsersClient::new(channel.clone(), deadline)),
         credentials: Arc::new(CredentialsClient::new(channel.clone(), deadline)),
+        federation: Arc::new(FederatedIdentitiesClient::new(channel.clone(), deadline)),
         proofs: Arc::new(ProofsClient::new(channel.clone(), deadline)),
         invitations: Arc::new(InvitationsClient::new(channel, deadline)),
     };
@@ -74,6 +76,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     process.shutdown.spawn(service.do_errands(process.shutdown.clone()));
     let routes = server::add_to(grpc::Routes::default(), Arc::new(service.clone()));
     let routes = identities::server::add_to(routes, Arc::new(service.clone()));
+    let routes = federation::server::add_to(routes, Arc::new(service.clone()));
     let routes = self_service::server::add_to(routes, Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::AUTH).await?;
 

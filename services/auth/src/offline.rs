@@ -42,7 +42,7 @@ impl Parts {
         let id = self.ulids.next().parse().ok()?;
         let label = address.map_or_else(|| "logged in".to_owned(), |from| format!("logged in from {from}"));
 
-        let new = NewCredential { id, hash, holder, label, limits, expires, revision };
+        let new = NewCredential { id, hash, holder, label, limits, expires, trust: None, revision };
         let (subject, credential) = (login.principal.subject(), login.principal.credential().cloned());
         let actor = Actor { subject, via: Via::Registry, address, credential };
         match self.contracts.credentials.put_credential(&new, &actor).await {

@@ -6,6 +6,7 @@ use argon2::{
     Argon2, Params, PasswordHasher as _, PasswordVerifier as _,
     password_hash::phc::{PasswordHash, Salt},
 };
+use proto::metadata::accounts::NO_PASSWORD;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
 use tokio::{
@@ -89,6 +90,7 @@ impl Turn<'_> {
         given: &SecretString,
         kept: Option<&SecretString>,
     ) -> Result<Checked, LoginError> {
+        let kept = kept.filter(|kept| kept.expose_secret() != NO_PASSWORD);
         let (given, kept) = (given.clone(), kept.unwrap_or(&self.passwords.decoy).clone());
         self.computed("checking a password", move || verify(&given, &kept)).await
     }
@@ -181,6 +183,10 @@ mod tests {
         let (passwords, _) = passwords();
         assert_eq!(check(&passwords, "", None).await, Checked::Wrong);
         assert_eq!(check(&passwords, "no account has this password!", None).await, Checked::Wrong);
+        let none = SecretString::from(proto::metadata::accounts::NO_PASSWORD);
+        for given in ["", "!"] {
+            assert_eq!(check(&passwords, given, Some(&none)).await, Checked::Wrong, "{given}");
+        }
         let damaged = SecretString::from("$argon2id$");
         assert_eq!(check(&passwords, "", Some(&damaged)).await, Checked::Wrong);
     }

@@ -81,6 +81,11 @@ impl Principal {
         }
     }
 
+    /// Whether it is a user who has signed in.
+    pub fn is_in_session(&self) -> bool {
+        matches!(self, Self::User { through: Through::Session(_), .. })
+    }
+
     /// What its credential is limited to; none: nothing limits it.
     pub fn limits(&self) -> Option<&Limits> {
         match self {

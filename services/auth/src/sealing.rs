@@ -1,14 +1,18 @@
-//! Sealing: what metadata keeps but must not be able to read, under a key that is derived from the configured secret
-//! for one purpose. What is sealed for one name does not open for another.
+//! Sealing: what metadata keeps but must not be able to read, and texts that leave this hub and come back, under a key
+//! that is derived from the configured secret for one purpose. What is sealed for one name does not open for another.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
 
 const NONCE_BYTES: usize = 12;
+
+/// What texts are sealed for: whoever brings them back.
+const NOBODY: &[u8] = b"";
 
 /// Seals and opens for one purpose.
 pub(crate) struct Sealer {
@@ -47,12 +51,34 @@ impl Sealer {
         plain.map(|plain| plain.to_vec()).map_err(|_| Refused)
     }
 
+    /// Seals `plain` as a text that leaves this hub and comes back as it was.
+    pub(crate) fn text(&self, plain: &[u8], random: &dyn Random) -> Result<String, Refused> {
+        Ok(URL_SAFE_NO_PAD.encode(self.seal(NOBODY, plain, random)?))
+    }
+
+    /// Opens such a text.
+    pub(crate) fn open_text(&self, text: &str) -> Result<Vec<u8>, Refused> {
+        self.open(NOBODY, &URL_SAFE_NO_PAD.decode(text).map_err(|_| Refused)?)
+    }
+
+    /// What only this purpose can make of `text`, always the same.
+    pub(crate) fn derived(&self, text: &str) -> Result<[u8; 32], Refused> {
+        let mut bytes = [0; 32];
+        let (root, info) = (self.root(), [self.purpose.as_bytes(), b"\0", text.as_bytes()]);
+        let derived = root.expand(&info, hkdf::HKDF_SHA256).map_err(|_| Refused)?;
+        derived.fill(&mut bytes).map_err(|_| Refused)?;
+        Ok(bytes)
+    }
+
     fn key(&self) -> Result<LessSafeKey, Refused> {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bucket");
-        let derived = salt.extract(self.secret.expose_secret().as_bytes());
-        let info = [self.purpose.as_bytes()];
-        let key = derived.expand(&info, &AES_256_GCM).map_err(|_| Refused)?;
+        let (root, info) = (self.root(), [self.purpose.as_bytes()]);
+        let key = root.expand(&info, &AES_256_GCM).map_err(|_| Refused)?;
         Ok(LessSafeKey::new(UnboundKey::from(key)))
+    }
+
+    fn root(&self) -> hkdf::Prk {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bucket");
+        salt.extract(self.secret.expose_secret().as_bytes())
     }
 }
 
@@ -73,5 +99,27 @@ mod tests {
         assert_eq!(Sealer::new(&"another one".into(), "tests, 1").open(b"ann", &sealed), Err(Refused));
         assert_eq!(ours.open(b"ann", &sealed[..11]), Err(Refused));
         assert_ne!(ours.seal(b"ann", b"plain", &random).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_text_comes_back_and_what_is_derived_is_the_same_for_its_purpose_alone() {
+        let (random, secret) = (SeededRandom::new(5), "a secret for tests".into());
+        let (ours, others) = (Sealer::new(&secret, "tests, 1"), Sealer::new(&secret, "tests, 2"));
+        let text = ours.text(b"plain", &random).unwrap();
+        assert_eq!(ours.open_text(&text).unwrap(), b"plain");
+        assert_eq!(others.open_text(&text), Err(Refused));
+        for bad in ["", "AAAA", "not base64", &format!("{text}A")] {
+            assert_eq!(ours.open_text(bad), Err(Refused), "{bad}");
+        }
+        for at in 0..text.len() - 1 {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(ours.open_text(std::str::from_utf8(&changed).unwrap()), Err(Refused), "{at}");
+        }
+
+        assert_eq!(ours.derived("a"), ours.derived("a"));
+        assert_ne!(ours.derived("a"), ours.derived("b"));
+        assert_ne!(ours.derived("a"), others.derived("a"));
+        assert!(ours.derived("a").is_ok());
     }
 }

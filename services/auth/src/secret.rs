@@ -4,24 +4,35 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use oci::AccountName;
+use jiff::Timestamp;
+use oci::{AccountName, CredentialId};
 use proto::metadata::credentials::{Holder, SecretHash};
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::random::Random;
 
+use crate::sealing::Sealer;
+
 /// What all secrets begin with, so that no chosen password may.
 pub(crate) const BEGINNING: &str = "bucket_";
 
+/// What is given for the token of a workload: nothing is kept of it, it says itself for which trust it is and until when.
+const WORKLOAD: &str = "bucket_workload_";
+
+/// What the key that seals those is derived for.
+pub(crate) const WORKLOADS: &str = "secrets of workloads, 1";
+
+/// The characters of a ULID.
+const ID: usize = 26;
 const INVITATION: &str = "bucket_invitation_";
 
 /// Of 256 bits.
 const DIGITS: usize = 64;
 
-const KINDS: [&str; 4] = ["bucket_pat_", "bucket_robot_", "bucket_session_", "bucket_refresh_"];
+const KINDS: [&str; 5] = ["bucket_pat_", "bucket_robot_", "bucket_session_", "bucket_refresh_", WORKLOAD];
 
 /// A new secret for `holder`, which nobody else will ever see, and what is kept of it.
 pub(crate) fn made(holder: &Holder, random: &dyn Random) -> (SecretString, SecretHash) {
-    let [access_token, robot, session, refresh] = KINDS;
+    let [access_token, robot, session, refresh, _] = KINDS;
     let kind = match holder {
         Holder::User(_) => access_token,
         Holder::Robot(_) => robot,
@@ -38,6 +49,25 @@ pub(crate) fn made(holder: &Holder, random: &dyn Random) -> (SecretString, Secre
 pub(crate) fn hash_of_secret(given: &SecretString) -> Option<SecretHash> {
     let given = given.expose_secret();
     KINDS.iter().any(|kind| given.starts_with(kind)).then(|| hash(given))
+}
+
+/// A secret that stands for a trust until it ends; none if the library refuses.
+pub(crate) fn of_workload(
+    sealer: &Sealer,
+    trust: &CredentialId,
+    expires: Timestamp,
+    random: &dyn Random,
+) -> Option<SecretString> {
+    let plain = format!("{trust}{}", expires.as_millisecond());
+    Some(SecretString::from(format!("{WORKLOAD}{}", sealer.text(plain.as_bytes(), random).ok()?)))
+}
+
+/// What is kept of the trust that a secret stands for now; none: it is no such secret, or has ended.
+pub(crate) fn trust_of(sealer: &Sealer, given: &SecretString, now: Timestamp) -> Option<SecretHash> {
+    let opened = sealer.open_text(given.expose_secret().strip_prefix(WORKLOAD)?).ok()?;
+    let (trust, expires) = std::str::from_utf8(&opened).ok()?.split_at_checked(ID)?;
+    let expires = Timestamp::from_millisecond(expires.parse().ok()?).ok()?;
+    if now < expires { sealer.derived(trust).ok() } else { None }
 }
 
 /// A secret for a mail to `user`, and what is kept of it. It says whose it is, so that none has to be looked for.
@@ -76,7 +106,8 @@ fn digits(random: &dyn Random) -> String {
     })
 }
 
-fn hash(secret: &str) -> SecretHash {
+/// The SHA-256 of a text that may be secret.
+pub(crate) fn hash(secret: &str) -> SecretHash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
     hash
@@ -84,7 +115,11 @@ fn hash(secret: &str) -> SecretHash {
 
 #[cfg(test)]
 mod tests {
-    use super::{hash_of_secret, invitation, made, mailed, of_invitation, of_mail};
+    use super::{
+        WORKLOADS, hash_of_secret, invitation, made, mailed, of_invitation, of_mail, of_workload, trust_of,
+    };
+    use crate::sealing::Sealer;
+    use jiff::Timestamp;
     use proto::metadata::credentials::Holder;
     use secrecy::ExposeSecret as _;
     use service_kit::random::SeededRandom;
@@ -113,6 +148,23 @@ mod tests {
         let hash = hash_of_secret(&"bucket_pat_00".into()).unwrap();
         let text = format!("{hash:02x?}").replace(['[', ']', ',', ' '], "");
         assert_eq!(text, "a087c3e6efc3f89ffcb5b0eb141dfc66698f641b5088b94d171078b1240799b5");
+    }
+
+    #[test]
+    fn the_secret_of_a_workload_stands_for_its_trust_until_it_ends() {
+        let (sealer, random) = (Sealer::new(&"a secret of many".into(), WORKLOADS), SeededRandom::new(3));
+        let (trust, ends) =
+            ("01JD0000000000000000000001".parse().unwrap(), Timestamp::constant(1_767_225_600, 0));
+        let secret = of_workload(&sealer, &trust, ends, &random).unwrap();
+        let before = Timestamp::constant(1_767_225_599, 0);
+
+        assert!(secret.expose_secret().starts_with("bucket_workload_") && secret.expose_secret().len() < 160);
+        assert_eq!(trust_of(&sealer, &secret, before), sealer.derived("01JD0000000000000000000001").ok());
+        assert_eq!(trust_of(&sealer, &secret, ends), None);
+        let foreign = Sealer::new(&"another secret".into(), WORKLOADS);
+        assert_eq!(trust_of(&foreign, &secret, before), None);
+        assert_eq!(trust_of(&sealer, &"bucket_workload_00".into(), before), None);
+        assert!(hash_of_secret(&secret).is_some(), "no password looks like it");
     }
 
     #[test]

@@ -3,6 +3,10 @@
 
 #[path = "contract/credentials.rs"]
 mod credentials;
+#[path = "contract/federation.rs"]
+mod federation;
+#[path = "contract/issuer.rs"]
+mod issuer;
 #[path = "contract/keys.rs"]
 mod keys;
 #[path = "contract/logins.rs"]
@@ -71,13 +75,19 @@ fn service(metadata: &Arc<MemoryMetadata>) -> Service {
 
 async fn with_administrator(metadata: &Arc<MemoryMetadata>) -> (Service, SecretString) {
     let service = service(metadata);
+    let password = administrator_of(&service, metadata).await;
+    (service, password)
+}
+
+/// Makes the administrator; answers its password.
+pub(crate) async fn administrator_of(service: &Service, metadata: &Arc<MemoryMetadata>) -> SecretString {
     let name = AccountName::administrator();
     let new =
         administrator::missing(metadata.as_ref(), &name, None, service.passwords(), &SystemRandom).await;
     let new = new.unwrap().expect("there is none yet");
     let password = new.generated_password().expect("it was generated").clone();
     assert_eq!(new.create(metadata.as_ref()).await.unwrap(), Created::Here);
-    (service, password)
+    password
 }
 
 async fn harness(over: impl AsyncFnOnce(Arc<dyn Auth>) -> Arc<dyn Auth>) -> suite::Harness {

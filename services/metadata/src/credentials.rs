@@ -8,8 +8,8 @@ use oci::{CredentialId, EventId};
 use proto::metadata::{
     AccountError, Actor, Credentials,
     credentials::{
-        Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, MAX_OFFLINE, NewCredential,
-        Revocation, Revoked,
+        Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, MAX_OFFLINE, MAX_TRUSTS,
+        NewCredential, Revocation, Revoked,
     },
 };
 
@@ -141,6 +141,11 @@ impl Service {
             Holder::Robot(name) if others.iter().any(|entry| entry.is_called(name)) => {
                 return Err(AccountError::CredentialExists { name: name.clone() });
             }
+            _ if new.trust.is_some()
+                && others.iter().filter(|entry| entry.is_trust()).count() >= MAX_TRUSTS =>
+            {
+                return Err(AccountError::TooMany { what: "trusts".to_owned(), limit: MAX_TRUSTS });
+            }
             _ if others.len() >= MAX_CREDENTIALS => {
                 return Err(AccountError::TooMany { what: owned(&new.holder), limit: MAX_CREDENTIALS });
             }
@@ -161,8 +166,10 @@ impl Service {
                 (kind, Holder::Robot(entry.robot(namespace)?))
             }
         };
-        let (holder, label) = kept.map_or((holder, String::new()), |kept| (kept.holder, kept.label));
-        Ok(Audit::revoked(kind, &holder, &entry.id).label(&label))
+        let Some(kept) = kept else {
+            return Ok(Audit::revoked(kind, &holder, (&entry.id, None)));
+        };
+        Ok(Audit::revoked(kind, &kept.holder, (&entry.id, kept.trust.as_ref())).label(&kept.label))
     }
 
     /// Notes the last uses of at most [`USES_AT_ONCE`] credentials. If others write them again and again, theirs

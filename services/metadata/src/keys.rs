@@ -3,9 +3,10 @@
 
 // Founding keys
 //
-//   @user                    hash   Name (last: the account exists), Password, Role, Standing, Display, Email,
-//                                   Created, Updated, Rules (JSON: those of all its repositories that have none),
-//                                   Bytes (sum of its repositories'), Quota, Moves (of repositories, a count),
+//   @user                    hash   Name (last: the account exists), Password (! is none), Role, Standing, Display,
+//                                   Email, Created, Updated, Rules (JSON: those of all its repositories that have
+//                                   none), Bytes (sum of its repositories'), Quota, Moves (of repositories, a count),
+//                                   Origin (while it is made: the identity that it is made for),
 //                                   Rev (another one: what was begun before has ended), Verified (the address that
 //                                   was), Verify and Reset ("SHA-256 expires address", of mails), Factor (sealed: the
 //                                   second factor counts), Proposed (one that does not), Step (of the last code)
@@ -29,9 +30,11 @@
 //   @user:audit:marks        set    ULID of about each 64th of these; #org:audit:marks, ^audit:marks: the same
 //   @user:recovery           hash   SHA-256 of a recovery code that was not used
 //   ^emails                  set    digest of an address NUL user who has verified it; the record says who has
-//   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used,
-//                                   Id (last: the credential exists)
+//   ^secret:<SHA-256>        hash   Holder, Limits (JSON), Label, Created, Expires, Used, Trust (JSON: whose tokens
+//                                   are as good), Id (last: the credential exists)
 //   ^revoked                 set    ULID NUL JSON of what is not believed any more, in the order of the commits
+//   @user:identities         hash   SHA-256 of issuer NUL subject → JSON; Rev
+//   ^identity:<SHA-256>      hash   User (this makes it the user's)
 //   $Id                      hash   Name (by which it is found; goes last when it is deleted), State (live,
 //                                   deleting), Bytes, Rev, Granted (a count), Rules (JSON), Description
 //   ^moved:<repository>      hash   Until, Id (last): what was called so
@@ -95,6 +98,7 @@ use crate::{
 };
 
 mod audit;
+mod federation;
 pub(crate) mod field;
 mod old_names;
 mod organizations;
@@ -103,6 +107,7 @@ mod times;
 mod usage;
 
 pub(crate) use audit::{Log, PLACE_LENGTH, audit, audit_marks, happened_from};
+pub(crate) use federation::{identities, identity};
 pub(crate) use old_names::{OLD_NAMES, PURGE, leads_until, moved};
 pub(crate) use organizations::{
     TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,

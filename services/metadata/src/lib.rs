@@ -38,6 +38,7 @@ mod deletion;
 mod events;
 mod facts;
 mod failure;
+mod federation;
 mod grants;
 mod history;
 mod holds;

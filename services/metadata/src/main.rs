@@ -10,8 +10,8 @@ use metadata::{
     schema::FoundError,
 };
 use proto::metadata::{
-    accounts, audit, avatars, credentials, invitations, organizations, proofs, quotas, reclaim, repositories,
-    rules, settings, uploads, users,
+    accounts, audit, avatars, credentials, federation, invitations, organizations, proofs, quotas, reclaim,
+    repositories, rules, settings, uploads, users,
 };
 use service_kit::{
     clock, config,
@@ -67,6 +67,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = proofs::server::add_to(routes, service.clone());
     let routes = invitations::server::add_to(routes, service.clone());
     let routes = organizations::server::add_to(routes, service.clone());
+    let routes = federation::server::add_to(routes, service.clone());
     let routes = audit::server::add_to(routes, service.clone());
     let routes = quotas::server::add_to(routes, service.clone());
     let routes = avatars::server::add_to(routes, service.clone());

@@ -91,6 +91,11 @@ impl Entry {
         RobotName::new(namespace, &label).map_err(bad)
     }
 
+    /// Whether it is a robot whose secret nobody has, because workloads show their own tokens.
+    pub(crate) fn is_trust(&self) -> bool {
+        self.credential.as_ref().is_some_and(|credential| credential.trust.is_some())
+    }
+
     /// Whether it is a client that has logged in.
     pub(crate) fn is_client(&self) -> bool {
         matches!(self.holder(), Some(Holder::Offline { .. }))
@@ -150,6 +155,9 @@ impl List {
             set(field::CREATED, time(now)),
         ];
         mutations.extend(new.expires.map(|expires| set(field::EXPIRES, time(expires))));
+        if let Some(trust) = &new.trust {
+            mutations.push(set(field::TRUST, json(trust)?));
+        }
         mutations.push(set(field::ID, new.id.to_string().into()));
         Ok(mutations)
     }
@@ -259,6 +267,7 @@ fn credential(key: &Key, record: &Record) -> Result<Option<Credential>, Error> {
         created: millisecond(key, &field::CREATED, record.get(field::CREATED))?,
         expires: moment(field::EXPIRES)?,
         used: moment(field::USED)?,
+        trust: record.get(field::TRUST).map(|_| from_json(key, &field::TRUST, record)).transpose()?,
     }))
 }
 

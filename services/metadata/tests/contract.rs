@@ -18,6 +18,7 @@ use proto::metadata::{
     audit::{self, AuditLogClient},
     avatars::{self, AvatarsClient},
     credentials::{self, CredentialsClient},
+    federation::{self, FederatedIdentitiesClient},
     invitations::{self, InvitationsClient},
     organizations::{self, OrganizationsClient},
     proofs::{self, ProofsClient},
@@ -52,6 +53,7 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         proofs: service.clone(),
         invitations: service.clone(),
         organizations: service.clone(),
+        federation: service.clone(),
         audit: service.clone(),
         quotas: service.clone(),
         avatars: service.clone(),
@@ -86,6 +88,7 @@ async fn across_grpc() -> World {
         let routes = invitations::server::add_to(routes, world.invitations);
         let routes = settings::server::add_to(routes, world.settings);
         let routes = organizations::server::add_to(routes, world.organizations);
+        let routes = federation::server::add_to(routes, world.federation);
         let routes = audit::server::add_to(routes, world.audit);
         let routes = quotas::server::add_to(routes, world.quotas);
         let routes = avatars::server::add_to(routes, world.avatars);
@@ -104,6 +107,7 @@ async fn across_grpc() -> World {
         proofs: Arc::new(ProofsClient::new(channel.clone(), DEADLINE)),
         invitations: Arc::new(InvitationsClient::new(channel.clone(), DEADLINE)),
         organizations: Arc::new(OrganizationsClient::new(channel.clone(), DEADLINE)),
+        federation: Arc::new(FederatedIdentitiesClient::new(channel.clone(), DEADLINE)),
         audit: Arc::new(AuditLogClient::new(channel.clone(), DEADLINE)),
         quotas: Arc::new(QuotasClient::new(channel.clone(), DEADLINE)),
         avatars: Arc::new(AvatarsClient::new(channel.clone(), DEADLINE)),
@@ -254,6 +258,22 @@ async fn organizations_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn organizations_across_grpc() {
     organizations::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn federation_in_memory() {
+    federation::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn federation_embedded() {
+    let (world, _directory) = embedded().await;
+    federation::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn federation_across_grpc() {
+    federation::suite::run(across_grpc().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -21,9 +21,11 @@ mod asker;
 mod audit;
 mod avatars;
 mod body;
+mod browser;
 mod credentials;
 mod email;
 mod grants;
+mod identities;
 mod invitations;
 mod members;
 mod names;
@@ -32,6 +34,7 @@ mod organizations;
 mod page;
 mod path;
 mod problem;
+mod providers;
 mod quotas;
 mod repositories;
 mod robots;
@@ -40,6 +43,7 @@ mod sessions;
 mod tags;
 mod teams;
 mod texts;
+mod trusts;
 mod users;
 
 /// All routes of `/api`.
@@ -85,6 +89,14 @@ fn people() -> OpenApiRouter<Arc<Registry>> {
         .routes(routes!(credentials::revoke_token))
         .routes(routes!(robots::list_robots, robots::make_robot))
         .routes(routes!(robots::revoke_robot))
+        .routes(routes!(providers::list_providers))
+        .routes(routes!(providers::log_in))
+        .routes(routes!(providers::come_back))
+        .routes(routes!(identities::list_identities, identities::link_identity))
+        .routes(routes!(identities::unlink_identity))
+        .routes(routes!(trusts::list_trusts, trusts::make_trust))
+        .routes(routes!(trusts::end_trust))
+        .routes(routes!(trusts::exchange_token))
 }
 
 /// Organizations, and who belongs to them.

@@ -5,11 +5,11 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use axum::Router;
 use proto::{
-    auth::{Auth, Identities, SelfService},
+    auth::{Auth, Federation, Identities, SelfService},
     blob::Blobs,
     metadata::{
-        AuditLog, Avatars, Credentials, Organizations, Quotas, Repositories, RepositorySettings, Uploads,
-        Users,
+        AuditLog, Avatars, Credentials, FederatedIdentities, Organizations, Quotas, Repositories,
+        RepositorySettings, Uploads, Users,
     },
 };
 use service_kit::{clock::Clock, readiness::Readiness, shutdown::Shutdown};
@@ -42,6 +42,10 @@ pub struct Services {
     pub auth: Arc<dyn Auth>,
     /// Decides who may do what in the management API, and tells what was revoked.
     pub identities: Arc<dyn Identities>,
+    /// Signs users in by providers of identities, and exchanges tokens of workloads.
+    pub federation: Arc<dyn Federation>,
+    /// Who users are elsewhere.
+    pub identities_elsewhere: Arc<dyn FederatedIdentities>,
     /// What people do about their own accounts, and whom they invite.
     pub self_service: Arc<dyn SelfService>,
     /// Upload sessions.

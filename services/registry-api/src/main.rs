@@ -4,12 +4,16 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use proto::{
-    auth::{AuthClient, identities::IdentitiesClient, self_service::SelfServiceClient},
+    auth::{
+        AuthClient, federation::FederationClient, identities::IdentitiesClient,
+        self_service::SelfServiceClient,
+    },
     blob::BlobClient,
     metadata::{
         audit::AuditLogClient, avatars::AvatarsClient, credentials::CredentialsClient,
-        organizations::OrganizationsClient, quotas::QuotasClient, repositories::RepositoriesClient,
-        settings::RepositorySettingsClient, uploads::UploadsClient, users::UsersClient,
+        federation::FederatedIdentitiesClient, organizations::OrganizationsClient, quotas::QuotasClient,
+        repositories::RepositoriesClient, settings::RepositorySettingsClient, uploads::UploadsClient,
+        users::UsersClient,
     },
 };
 use registry_api::{Services, config::Settings};
@@ -77,6 +81,8 @@ fn connected(settings: &Settings) -> Result<Services, grpc::ConnectError> {
     Ok(Services {
         auth: Arc::new(AuthClient::new(tokens.clone(), auth.deadline)),
         identities: Arc::new(IdentitiesClient::new(tokens.clone(), auth.deadline)),
+        federation: Arc::new(FederationClient::new(tokens.clone(), auth.deadline)),
+        identities_elsewhere: Arc::new(FederatedIdentitiesClient::new(records.clone(), deadline)),
         self_service: Arc::new(SelfServiceClient::new(tokens, auth.deadline)),
         uploads: Arc::new(UploadsClient::new(records.clone(), deadline)),
         repositories: Arc::new(RepositoriesClient::new(records.clone(), deadline)),

@@ -48,6 +48,16 @@ impl Urls {
         format!("{}{TOKEN_PATH}", self.base)
     }
 
+    /// A path of this hub with scheme and host, as whoever sends clients back needs it.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Whether clients come over HTTPS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.base.starts_with("https://")
+    }
+
     /// Where `target` is.
     pub(crate) fn location(&self, target: &Target) -> String {
         match self.form {

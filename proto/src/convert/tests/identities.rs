@@ -144,6 +144,7 @@ fn an_issued_credential_reads_back() {
         created: moment(),
         expires: None,
         used: Some(moment()),
+        trust: None,
     };
     let issued = IssuedCredential { secret: "bucket_robot_00".into(), credential: credential.clone() };
     let message = writes_back(&issued);

@@ -51,6 +51,10 @@ actions! {
     SecondFactorRemove = "second_factor.remove",
     /// The user has shown that mail to the address arrives.
     EmailVerify = "email.verify",
+    /// A user may be signed in by the word of a provider.
+    IdentityLink = "identity.link",
+    /// A user is not signed in by the word of that provider any more.
+    IdentityUnlink = "identity.unlink",
     /// Somebody was invited to make an account.
     InvitationCreate = "invitation.create",
     /// An invitation was taken back.
@@ -63,6 +67,10 @@ actions! {
     RobotCreate = "robot.create",
     /// A robot was revoked.
     RobotRevoke = "robot.revoke",
+    /// Workloads may show their own tokens as the secret of a robot.
+    TrustCreate = "trust.create",
+    /// A robot is let in by tokens of workloads no more.
+    TrustRevoke = "trust.revoke",
     /// A user has signed in.
     SessionCreate = "session.create",
     /// A session was ended before its time.

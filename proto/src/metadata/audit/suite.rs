@@ -18,13 +18,14 @@ use crate::{
     auth::Subject,
     metadata::{
         AccountError, Actor, Standing, Via, Visibility,
-        accounts::Role,
-        credentials::{Holder, suite::new},
+        accounts::{Account, NO_PASSWORD, Role},
+        credentials::{Holder, NewCredential, Trust, suite::new},
+        federation::{ForeignIdentity, NewIdentity},
         organizations::{Grantee, Level, MemberRole, Membership, OrganizationProfile},
         repositories::{Expected, NewManifest, Restore},
         rules::RuleSet,
         settings::RepositoryChange,
-        uploads::suite::world::{World, digest, now, repository},
+        uploads::suite::world::{World, account, digest, now, repository},
         users::UserChange,
     },
 };
@@ -38,6 +39,7 @@ pub async fn run(world: World) {
     what_is_done_to_a_user_is_said_with_who_did_it(&world).await;
     what_is_done_in_an_organization_is_said(&world).await;
     secrets_are_said_by_their_ids(&world).await;
+    identities_are_said_by_their_issuers(&world).await;
     what_is_done_to_a_repository_is_said(&world).await;
     what_is_deleted_and_restored_is_said(&world).await;
     what_changes_nothing_or_is_refused_is_not_said(&world).await;
@@ -170,12 +172,13 @@ async fn secrets_are_said_by_their_ids(world: &World) {
     world.user("au-sec", Role::User).await;
     let ann = by("au-sec");
     let holders = [
-        (Holder::User(name("au-sec")), "token"),
-        (Holder::Session(name("au-sec")), "session"),
-        (Holder::Robot("au-sec+ci".parse().unwrap()), "robot"),
+        (Holder::User(name("au-sec")), None, "token"),
+        (Holder::Session(name("au-sec")), None, "session"),
+        (Holder::Robot("au-sec+ci".parse().unwrap()), None, "robot"),
+        (Holder::Robot("au-sec+deploy".parse().unwrap()), Some(trust()), "trust"),
     ];
-    for (holder, noun) in holders {
-        let credential = new(holder.clone());
+    for (holder, trust, noun) in holders {
+        let credential = NewCredential { trust, ..new(holder.clone()) };
         world.credentials.put_credential(&credential, &ann).await.unwrap();
         let made = last(world, "au-sec").await;
         assert_eq!(made.action.to_string(), format!("{noun}.create"));
@@ -191,6 +194,34 @@ async fn secrets_are_said_by_their_ids(world: &World) {
         let hash = credential.hash.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(!format!("{made:?}{revoked:?}").contains(&hash));
     }
+}
+
+fn trust() -> Trust {
+    let claims = BTreeMap::from([("sub".to_owned(), "repo:au/app".parse().unwrap())]);
+    let (issuer, audience) = ("https://ci.example.com".parse().unwrap(), "hub".parse().unwrap());
+    Trust { issuer, audience, claims: claims.try_into().unwrap() }
+}
+
+async fn identities_are_said_by_their_issuers(world: &World) {
+    let issuer = "https://id.example.com".parse().unwrap();
+    let identity = ForeignIdentity { issuer, subject: "au-17".parse().unwrap() };
+    let (own, by) = (NewIdentity::new(identity.clone(), "Ann"), by("au-idp"));
+    let made = Account { password_hash: NO_PASSWORD.into(), ..account("au-idp", Role::User) };
+    world.federation.create_federated_account(&made, &own, &by).await.unwrap();
+    let unnamed = ForeignIdentity { subject: "au-18".parse().unwrap(), ..identity.clone() };
+    let other = NewIdentity::new(unnamed, "");
+    for _ in 0..2 {
+        world.federation.link_identity(&made.name, &other, &by).await.unwrap();
+    }
+    world.federation.unlink_identity(&made.name, &identity.id(), &by).await.unwrap();
+
+    let expected = ["user.create", "identity.link", "identity.link", "identity.unlink"];
+    assert_eq!(actions(world, "au-idp").await, expected);
+    let entries = entries(world, "au-idp").await;
+    assert!(entries.iter().all(|entry| entry.actor == by && entry.target.user.as_ref() == Some(&made.name)));
+    let labels: Vec<_> = entries.iter().filter_map(|entry| entry.target.label.as_deref()).collect();
+    let ann = "Ann (https://id.example.com)";
+    assert_eq!(labels, [ann, "https://id.example.com", ann]);
 }
 
 async fn what_is_done_to_a_repository_is_said(world: &World) {

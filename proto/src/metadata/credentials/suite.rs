@@ -64,7 +64,16 @@ pub(crate) fn new(holder: Holder) -> NewCredential {
     let mut hash = [7; 32];
     hash[..4].copy_from_slice(&number.to_be_bytes());
     let (label, limits) = (format!("no. {number}"), Limits::none());
-    NewCredential { id: numbered(number), hash, holder, label, limits, expires: None, revision: None }
+    NewCredential {
+        id: numbered(number),
+        hash,
+        holder,
+        label,
+        limits,
+        expires: None,
+        trust: None,
+        revision: None,
+    }
 }
 
 async fn put(world: &World, credential: &NewCredential) -> Result<(), AccountError> {
@@ -126,6 +135,7 @@ async fn a_credential_is_kept_as_it_was_made(world: &World) {
         created,
         expires: Some(expires),
         used: None,
+        trust: None,
     };
     assert_eq!(found(world, &token).await, Some(kept));
     let facts = world.accounts.access_facts(&about(FactsOf::Credential(signed_in.hash))).await.unwrap();

@@ -167,6 +167,7 @@ impl Create {
             limits: Limits { repositories: self.repositories.clone(), actions },
             expires: self.expires.map(from_now).transpose()?,
             holder,
+            trust: None,
             revision: None,
         };
         operator.credentials.put_credential(&new, &Actor::operator()).await?;
@@ -181,6 +182,7 @@ fn listed(out: &mut (dyn Write + Send), credential: &Credential) -> Result<(), O
     let kind = match holder {
         Holder::User(_) => "token",
         Holder::Session(_) => "session",
+        Holder::Robot(_) if credential.trust.is_some() => "trust",
         Holder::Robot(_) => "robot",
         Holder::Offline { .. } => "client",
     };

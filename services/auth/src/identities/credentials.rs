@@ -1,7 +1,7 @@
 //! Secrets that are given out: sessions, access tokens and robots. Nobody gives away what they do not have.
 
 use jiff::Timestamp;
-use oci::{AccountName, RobotName};
+use oci::{AccountName, CredentialId, RobotName};
 use proto::{
     auth::{
         IdentityError,
@@ -11,7 +11,7 @@ use proto::{
         AccountError, Actor,
         credentials::{
             Credential, CredentialOwner, Holder, LONGEST_LABEL, Limits, MAX_PATTERNS, NewCredential,
-            Permission,
+            Permission, Trust,
         },
     },
 };
@@ -41,20 +41,32 @@ impl Parts {
             return Err(IdentityError::WrongCredentials);
         };
 
+        self.begin_session(name, login.facts.revision, "", &actor(&login.principal, asker)).await
+    }
+
+    /// Signs in who has shown at that revision who they are; `by` is added to what the session is called.
+    pub(crate) async fn begin_session(
+        &self,
+        name: &AccountName,
+        revision: i64,
+        by: &str,
+        actor: &Actor,
+    ) -> Result<IssuedCredential, IdentityError> {
         let until = self.clock.now().saturating_add(self.rules.session_lifetime);
-        let from = asker.address.map(|address| format!(" from {address}")).unwrap_or_default();
+        let from = actor.address.map(|address| format!(" from {address}")).unwrap_or_default();
         let session = Wanted {
             holder: Holder::Session(name.clone()),
-            label: format!("signed in{from}"),
+            label: format!("signed in{by}{from}"),
             limits: Limits::none(),
             expires: Some(until.unwrap_or(Timestamp::MAX)),
+            trust: None,
             // If the password changes meanwhile, it must not have begun a session.
-            revision: Some(login.facts.revision),
+            revision: Some(revision),
         };
-        match self.keep(session.clone(), &login, asker).await {
+        match self.keep(session.clone(), actor).await {
             Err(IdentityError::TooMany { .. }) => {
-                self.end_oldest_session(name, &actor(&login.principal, asker)).await?;
-                self.keep(session, &login, asker).await
+                self.end_oldest_session(name, actor).await?;
+                self.keep(session, actor).await
             }
             other => other,
         }
@@ -75,10 +87,12 @@ impl Parts {
         }
     }
 
-    pub(super) async fn issue_credential(
+    /// Makes a credential; with a trust, one whose secret nobody has.
+    pub(crate) async fn issue(
         &self,
         asker: &Asker,
         wanted: &WantedCredential,
+        trust: Option<Trust>,
     ) -> Result<IssuedCredential, IdentityError> {
         let namespaces = wanted.robot.iter().map(RobotName::namespace).collect();
         let about = About { repositories: Vec::new(), namespaces };
@@ -87,14 +101,18 @@ impl Parts {
 
         check(wanted, self.clock.now())?;
         check_not_more(wanted, &login)?;
+        if let Some(trust) = &trust {
+            self.federated.check_trust(trust).map_err(refused)?;
+        }
         let wanted = Wanted {
             holder,
             label: wanted.label.clone(),
             limits: wanted.limits.clone(),
             expires: wanted.expires,
+            trust,
             revision: None,
         };
-        self.keep(wanted, &login, asker).await
+        self.keep(wanted, &actor(&login.principal, asker)).await
     }
 
     /// For whom the credential will stand, if the asker may make one for them.
@@ -116,25 +134,24 @@ impl Parts {
         }
     }
 
-    async fn keep(
-        &self,
-        wanted: Wanted,
-        login: &Authenticated,
-        asker: &Asker,
-    ) -> Result<IssuedCredential, IdentityError> {
-        let Wanted { holder, label, limits, expires, revision } = wanted;
+    async fn keep(&self, wanted: Wanted, actor: &Actor) -> Result<IssuedCredential, IdentityError> {
+        let Wanted { holder, label, limits, expires, trust, revision } = wanted;
         let (secret, hash) = secret::made(&holder, self.random.as_ref());
-        let unnamed = |_| LoginError::Unavailable { attempted: "naming a credential" };
-        let id = self.ulids.next().parse().map_err(unnamed)?;
+        let unnamed = || LoginError::Unavailable { attempted: "naming a credential" };
+        let id: CredentialId = self.ulids.next().parse().map_err(|_| unnamed())?;
+        // What workloads show leads to it, and nothing else: its own secret goes nowhere.
+        let hash = match &trust {
+            Some(_) => self.federated.workloads.derived(id.as_str()).map_err(|_| unnamed())?,
+            None => hash,
+        };
 
-        let new = NewCredential { id, hash, holder, label, limits, expires, revision };
-        let actor = actor(&login.principal, asker);
-        self.contracts.credentials.put_credential(&new, &actor).await.map_err(refusal)?;
+        let new = NewCredential { id, hash, holder, label, limits, expires, trust, revision };
+        self.contracts.credentials.put_credential(&new, actor).await.map_err(refusal)?;
         tracing::info!(id = %new.id, "issued a credential");
 
-        let NewCredential { id, holder, label, limits, expires, .. } = new;
+        let NewCredential { id, holder, label, limits, expires, trust, .. } = new;
         let created = self.clock.now();
-        let credential = Credential { id, holder, label, limits, created, expires, used: None };
+        let credential = Credential { id, holder, label, limits, created, expires, used: None, trust };
         Ok(IssuedCredential { secret, credential })
     }
 }
@@ -146,6 +163,7 @@ struct Wanted {
     label: String,
     limits: Limits,
     expires: Option<Timestamp>,
+    trust: Option<Trust>,
     revision: Option<i64>,
 }
 

@@ -15,7 +15,8 @@ use oci::{AccountName, CredentialId, EventId, Namespace, RepositoryName};
 use proto::{
     auth::{KeyId, Subject},
     metadata::{
-        AccountError, Accounts, Actor, Credentials, More, Page, PageRequest, Users, Visibility,
+        AccountError, Accounts, Actor, Credentials, FederatedIdentities, More, Page, PageRequest, Users,
+        Visibility,
         accounts::{
             AccessFacts, AccessQuestion, Account, FactsOf, NamespaceFacts, NamespaceKind, RepositoryFacts,
             SigningKey,
@@ -24,6 +25,7 @@ use proto::{
             Credential, CredentialOwner, CredentialUse, Holder, MAX_CREDENTIALS, NewCredential, Revocation,
             Revoked, SecretHash,
         },
+        federation::{IdentityId, LinkedIdentity, NewIdentity},
         invitations::Invitation,
         organizations::{Level, MemberRole},
         users::{Profile, User, UserChange},
@@ -53,6 +55,7 @@ pub(crate) struct State {
     pub(crate) revocations: Vec<Revocation>,
     pub(crate) uses: Vec<CredentialUse>,
     pub(crate) actors: Vec<Actor>,
+    pub(crate) identities: Vec<(AccountName, LinkedIdentity)>,
     pub(crate) proofs: BTreeMap<AccountName, Proven>,
     pub(crate) invitations: Vec<(SecretHash, Invitation)>,
     pub(crate) keys: Vec<SigningKey>,
@@ -64,6 +67,7 @@ impl MemoryMetadata {
             accounts: self.clone(),
             users: self.clone(),
             credentials: self.clone(),
+            federation: self.clone(),
             proofs: self.clone(),
             invitations: self.clone(),
         }
@@ -281,14 +285,14 @@ impl Credentials for MemoryMetadata {
         {
             return Err(AccountError::TooMany { what: "credentials".to_owned(), limit: MAX_CREDENTIALS });
         }
-        let NewCredential { id, hash, holder, label, limits, expires, revision } = new.clone();
+        let NewCredential { id, hash, holder, label, limits, expires, trust, revision } = new.clone();
         if let (Some(revision), CredentialOwner::User(user)) = (revision, owner)
             && state.revision(&user) != revision
         {
             return Err(AccountError::AccountChanged { user });
         }
-        let credential =
-            Credential { id, holder, label, limits, created: self.clock.now(), expires, used: None };
+        let created = self.clock.now();
+        let credential = Credential { id, holder, label, limits, created, expires, used: None, trust };
         state.credentials.push((hash, credential));
         state.actors.push(actor.clone());
         Ok(())
@@ -322,5 +326,61 @@ impl Credentials for MemoryMetadata {
         let state = self.state();
         let later = state.revocations.iter().filter(|told| after.is_none_or(|after| told.id > *after));
         Ok(later.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl FederatedIdentities for MemoryMetadata {
+    async fn identity_user(&self, id: &IdentityId) -> Result<Option<AccountName>, AccountError> {
+        let state = self.state();
+        let found = state.identities.iter().find(|(_, kept)| kept.identity.id() == *id);
+        Ok(found.map(|(user, _)| user.clone()))
+    }
+
+    async fn create_federated_account(
+        &self,
+        account: &Account,
+        identity: &NewIdentity,
+        actor: &Actor,
+    ) -> Result<(), AccountError> {
+        if self.identity_user(&identity.identity.id()).await?.is_some() {
+            return Err(AccountError::IdentityTaken);
+        }
+        self.create_account(account, actor).await?;
+        self.link_identity(&account.name, identity, actor).await
+    }
+
+    async fn link_identity(
+        &self,
+        user: &AccountName,
+        identity: &NewIdentity,
+        actor: &Actor,
+    ) -> Result<(), AccountError> {
+        match self.identity_user(&identity.identity.id()).await? {
+            Some(holder) if holder == *user => return Ok(()),
+            Some(_) => return Err(AccountError::IdentityTaken),
+            None => {}
+        }
+        let NewIdentity { identity, label } = identity.clone();
+        let mut state = self.state();
+        state.identities.push((user.clone(), LinkedIdentity { identity, label, linked: self.clock.now() }));
+        state.actors.push(actor.clone());
+        Ok(())
+    }
+
+    async fn identities(&self, user: &AccountName) -> Result<Vec<LinkedIdentity>, AccountError> {
+        let state = self.state();
+        let kept = state.identities.iter().filter(|(holder, _)| holder == user);
+        Ok(kept.map(|(_, kept)| kept.clone()).collect())
+    }
+
+    async fn unlink_identity(
+        &self,
+        user: &AccountName,
+        id: &IdentityId,
+        _: &Actor,
+    ) -> Result<(), AccountError> {
+        self.state().identities.retain(|(holder, kept)| holder != user || kept.identity.id() != *id);
+        Ok(())
     }
 }

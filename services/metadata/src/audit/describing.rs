@@ -5,7 +5,8 @@ use std::fmt::Display;
 use oci::{AccountName, CredentialId, Digest, RobotName, Tag, TeamName};
 use proto::metadata::{
     audit::Action,
-    credentials::{Holder, NewCredential},
+    credentials::{Holder, NewCredential, Trust},
+    federation::ForeignIdentity,
     organizations::Grantee,
 };
 
@@ -73,14 +74,32 @@ impl Audit {
 
     /// A credential is made, in a namespace of that kind.
     pub(crate) fn made(owner: Owner, new: &NewCredential) -> Self {
-        let created = [Action::TokenCreate, Action::SessionCreate, Action::RobotCreate];
+        let robot = if new.trust.is_some() { Action::TrustCreate } else { Action::RobotCreate };
+        let created = [Action::TokenCreate, Action::SessionCreate, robot];
         Self::of_holder(created, owner, &new.holder).credential(&new.id).label(&new.label)
     }
 
-    /// A credential is revoked.
-    pub(crate) fn revoked(owner: Owner, holder: &Holder, id: &CredentialId) -> Self {
-        let revoked = [Action::TokenRevoke, Action::SessionRevoke, Action::RobotRevoke];
+    /// A credential is revoked; perhaps one of a robot whose secret nobody has.
+    pub(crate) fn revoked(
+        owner: Owner,
+        holder: &Holder,
+        (id, trust): (&CredentialId, Option<&Trust>),
+    ) -> Self {
+        let robot = if trust.is_some() { Action::TrustRevoke } else { Action::RobotRevoke };
+        let revoked = [Action::TokenRevoke, Action::SessionRevoke, robot];
         Self::of_holder(revoked, owner, holder).credential(id)
+    }
+
+    /// An identity is given to a user, or taken from one.
+    pub(crate) fn of_identity(
+        action: Action,
+        name: &AccountName,
+        identity: &ForeignIdentity,
+        label: &str,
+    ) -> Self {
+        let issuer = &identity.issuer;
+        let said = if label.is_empty() { issuer.to_string() } else { format!("{label} ({issuer})") };
+        Self::of_user(action, name).label(&said)
     }
 
     fn of_holder([token, session, robot]: [Action; 3], owner: Owner, holder: &Holder) -> Self {

@@ -7,9 +7,11 @@ use oci::{AccountName, Namespace};
 use proto::{
     auth::Subject,
     metadata::{
-        Accounts as _, Actor, AuditLog as _, Organizations as _, Repositories as _, Rules as _, Via,
-        accounts::Role,
+        Accounts as _, Actor, AuditLog as _, FederatedIdentities as _, Organizations as _, Repositories as _,
+        Rules as _, Users as _, Via,
+        accounts::{Account, NO_PASSWORD, Role},
         audit::{Action, Entry, WantedEntries},
+        federation::{ForeignIdentity, NewIdentity},
         organizations::{Grantee, Level, MemberRole},
         repositories::Expected,
         rules::{RuleSet, RulesOf},
@@ -209,6 +211,37 @@ async fn whatever_a_crash_leaves_of_a_change_is_said() {
         async |service: &Service| service.organization(&crew).await.unwrap().is_some(),
     )
     .await;
+}
+
+#[tokio::test]
+async fn whatever_a_crash_leaves_of_an_identity_is_said() {
+    let issuer = "https://id.example.com".parse().unwrap();
+    let identity = ForeignIdentity { issuer, subject: "17".parse().unwrap() };
+    let (new, id) = (NewIdentity::new(identity.clone(), "Ann"), identity.id());
+    never_unsaid(
+        Action::IdentityLink,
+        async |service: &Service| service.link_identity(&ann(), &new, &actor("ann")).await.is_ok(),
+        async |service: &Service| service.identity_user(&id).await.unwrap().is_some(),
+    )
+    .await;
+
+    let cid = || Account { password_hash: NO_PASSWORD.into(), ..account("cid", Role::User) };
+    for after in 0.. {
+        let keyspace = Cutting::new();
+        let world = world(keyspace.clone()).await;
+        keyspace.cut_after(after);
+        let whole = world.create_federated_account(&cid(), &new, &actor("cid")).await.is_ok();
+        keyspace.mend();
+        let told: Vec<_> = told(&world, None).await.into_iter().map(|entry| entry.action).collect();
+        let said = |action: Action| told.contains(&action.into());
+        let there = world.user(&cid().name).await.unwrap().is_some();
+        assert!(said(Action::UserCreate) || !there, "the account is unsaid after {after} mutations");
+        let lets_in = world.identity_user(&id).await.unwrap().is_some();
+        assert!(said(Action::IdentityLink) || !lets_in, "the identity is unsaid after {after} mutations");
+        if whole {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

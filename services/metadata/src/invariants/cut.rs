@@ -35,6 +35,7 @@ use crate::{
     },
 };
 
+mod federation;
 mod invitations;
 mod keys;
 mod moves;

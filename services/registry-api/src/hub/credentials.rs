@@ -61,7 +61,7 @@ pub(super) struct Kept {
 
 impl From<Credential> for Kept {
     fn from(credential: Credential) -> Self {
-        let Credential { id, holder, label, limits, created, expires, used } = credential;
+        let Credential { id, holder, label, limits, created, expires, used, trust: _ } = credential;
         let name = if let Holder::Robot(name) = holder { Some(name) } else { None };
         let Limits { repositories, actions } = limits;
         Self { id, name, label, repositories, actions, created, expires, used }

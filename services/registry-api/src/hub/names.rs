@@ -127,6 +127,22 @@ schema!(
             .build()
     )
 );
+schema!(ProviderName, text("What a provider is called in addresses.", 32, "^[a-z0-9]+(-[a-z0-9]+)*$"));
+schema!(
+    ReturnPath,
+    text("A path of this hub that a browser goes to.", 1024, r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$")
+);
+schema!(IdentityId, text("What an identity is known by: a SHA-256, and no secret.", 64, "^[0-9a-f]{64}$"));
+schema!(Issuer, text("The address of who signs tokens.", 255, "^https?://[!-~]+$"));
+schema!(Audience, text("For whom a token is.", 255, r"^[^\u0000-\u001f\u007f-\u009f]+$"));
+schema!(
+    ClaimPattern,
+    text(
+        "What a claim must say: a value, or how it begins and one `*` at the end.",
+        512,
+        r"^[^\u0000-\u001f\u007f-\u009f]+$"
+    )
+);
 schema!(Time, {
     let format = SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime);
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()

@@ -20,8 +20,7 @@ use super::{names, operations};
 const ABOUT: &str = "Users, organizations, teams, repositories and who may use them.
 
 Sign in with `Basic` and a name and a password, or send a secret as `Bearer` (`bucket_pat_…`, `bucket_robot_…`, \
-`bucket_session_…`) or as the password of `Basic`. Who has a second factor signs in with a code, and sends a secret \
-afterwards. Who may not see something is told what is told of what does not exist: 404.
+`bucket_session_…`, `bucket_workload_…`) or as the password of `Basic`. Who has a second factor signs in with a code, and sends a secret afterwards. Who may not see something is told what is told of what does not exist: 404.
 
 Lists have parts: `n` says how many items at most, `next` in the answer is the `cursor` of the next part, and `Link` its \
 address. A name in a path that cannot be one is a 400 that says why. Fields that an operation does not know are refused. \
@@ -46,6 +45,8 @@ pub(super) fn beginning() -> OpenApi {
         (name = "invitations", description = "Who may make an account though the hub is closed."),
         (name = "tokens", description = "Access tokens: secrets that stand for a user in programs."),
         (name = "robots", description = "Secrets that stand for nobody but themselves, in one namespace."),
+        (name = "providers", description = "Signing in by the word of others (OpenID Connect)."),
+        (name = "trusts", description = "Workloads whose own tokens are as good as the secret of a robot."),
         (name = "organizations", description = "Namespaces with members and teams."),
         (name = "quotas", description = "How many bytes a namespace may use."),
         (name = "repositories", description = "What is pushed and pulled, and who may."),
@@ -59,6 +60,8 @@ pub(super) fn beginning() -> OpenApi {
         names::SecondFactorCode, names::MailToken, names::InvitationToken, names::Role, names::Standing,
         names::Visibility, names::Level, names::MemberRole, names::Permission, names::EventId, names::ActionFilter, names::ActorName, names::ActionName,
         names::Via, names::Picture,
+        names::ProviderName, names::ReturnPath, names::IdentityId, names::Issuer, names::Audience,
+        names::ClaimPattern,
     ))
 )]
 struct Common;

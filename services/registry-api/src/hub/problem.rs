@@ -142,13 +142,22 @@ fn identity(error: &IdentityError) -> S {
         | E::SecondFactorNeeded
         | E::AccessTokenNeeded
         | E::WrongCode
-        | E::SignInNeeded { .. } => S::UNAUTHORIZED,
+        | E::SignInNeeded { .. }
+        | E::WorkloadRefused { .. } => S::UNAUTHORIZED,
         E::Throttled { .. } | E::Overloaded { .. } => S::TOO_MANY_REQUESTS,
-        E::Hidden { .. } | E::AccountUnknown { .. } | E::TicketUnknown | E::InvitationUnknown => S::NOT_FOUND,
-        E::Forbidden { .. } | E::SignUpClosed => S::FORBIDDEN,
+        E::Hidden { .. }
+        | E::AccountUnknown { .. }
+        | E::ProviderUnknown { .. }
+        | E::TicketUnknown
+        | E::InvitationUnknown => S::NOT_FOUND,
+        E::Forbidden { .. } | E::SignUpClosed | E::ProviderRefused { .. } | E::LinkNeeded { .. } => {
+            S::FORBIDDEN
+        }
+        E::FlowInvalid { .. } => S::BAD_REQUEST,
         E::NameTaken { .. }
         | E::NameReserved { .. }
         | E::CredentialExists { .. }
+        | E::IdentityTaken
         | E::SecondFactorExists
         | E::SecondFactorMissing
         | E::NoEmail
@@ -169,6 +178,8 @@ fn account(error: &AccountError) -> S {
         | E::NameReserved { .. }
         | E::LastOwner { .. }
         | E::LastAdministrator { .. }
+        | E::LastWayIn { .. }
+        | E::IdentityTaken
         | E::CredentialExists { .. }
         | E::SecondFactorExists { .. }
         | E::AccountChanged { .. }
@@ -182,7 +193,8 @@ fn account(error: &AccountError) -> S {
         | E::MemberUnknown { .. }
         | E::TeamUnknown { .. }
         | E::RepositoryUnknown { .. }
-        | E::CredentialUnknown { .. } => S::NOT_FOUND,
+        | E::CredentialUnknown { .. }
+        | E::IdentityUnknown { .. } => S::NOT_FOUND,
         E::Conflict { .. } | E::NoSpace { .. } | E::Unavailable { .. } => S::SERVICE_UNAVAILABLE,
         _ => S::INTERNAL_SERVER_ERROR,
     }

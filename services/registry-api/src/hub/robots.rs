@@ -40,10 +40,10 @@ pub(super) struct OfNamespace {
 pub(super) struct OfRobot {
     /// The user or organization.
     #[param(value_type = names::NamespaceName)]
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
     /// The robot.
     #[param(value_type = names::CredentialId)]
-    id: CredentialId,
+    pub(super) id: CredentialId,
 }
 
 /// A robot that somebody wants.
@@ -84,7 +84,9 @@ pub(super) async fn list_robots(
     asking.permit(&Deed::ManageNamespace(namespace.clone())).await?;
     let owner = CredentialOwner::Robots(namespace);
     let found = retry::repeated(|| asking.services().credentials.credentials(&owner)).await?;
-    Ok(page::whole(found, Kept::from))
+    // Those that have no secret are listed as trusts.
+    let robots = found.into_iter().filter(|credential| credential.trust.is_none());
+    Ok(page::whole(robots, Kept::from))
 }
 
 /// Make a robot

@@ -47,6 +47,7 @@ pub(crate) fn credential(holder: Holder) -> Credential {
         created: Timestamp::UNIX_EPOCH,
         expires: None,
         used: None,
+        trust: None,
     }
 }
 
@@ -78,12 +79,12 @@ impl Default for FakeIdentities {
 }
 
 impl FakeIdentities {
-    fn begin(&self, call: &'static str, asker: &Asker) -> Result<(), IdentityError> {
+    pub(crate) fn begin(&self, call: &'static str, asker: &Asker) -> Result<(), IdentityError> {
         self.askers.lock().unwrap().push(asker.clone());
         self.faults.check(call, When::Before)
     }
 
-    fn done(&self, what: String) {
+    pub(crate) fn done(&self, what: String) {
         self.done.lock().unwrap().push(what);
     }
 }
@@ -167,7 +168,7 @@ pub(crate) struct FakeAccounts {
 }
 
 impl FakeAccounts {
-    fn write(&self, call: &'static str, what: &str, actor: &Actor) -> Result<(), AccountError> {
+    pub(crate) fn write(&self, call: &'static str, what: &str, actor: &Actor) -> Result<(), AccountError> {
         self.faults.check(call, When::Before)?;
         self.done.lock().unwrap().push(format!("{call} {what} by {}", actor.subject));
         Ok(())

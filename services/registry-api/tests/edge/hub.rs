@@ -3,6 +3,7 @@
 mod askers;
 mod audit;
 mod document;
+mod federation;
 mod lists;
 mod moves;
 mod operations;

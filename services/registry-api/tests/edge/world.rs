@@ -75,6 +75,8 @@ impl World {
             repositories: repositories.clone(),
             blobs: blobs.clone(),
             identities: identities.clone(),
+            federation: identities.clone(),
+            identities_elsewhere: accounts.clone(),
             self_service: self_service.clone(),
             settings: accounts.clone(),
             users: accounts.clone(),

@@ -18,8 +18,9 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, AuditLog, Avatars, Credentials, Invitations, Organizations, Proofs, Quotas, Reclaim,
-        Repositories, RepositoryError, RepositorySettings, Rules, Standing, Uploads, Users, Via,
+        Accounts, Actor, AuditLog, Avatars, Credentials, FederatedIdentities, Invitations, Organizations,
+        Proofs, Quotas, Reclaim, Repositories, RepositoryError, RepositorySettings, Rules, Standing, Uploads,
+        Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -54,6 +55,8 @@ pub struct World {
     pub settings: Arc<dyn RepositorySettings>,
     /// Its organizations.
     pub organizations: Arc<dyn Organizations>,
+    /// Who its users are elsewhere.
+    pub federation: Arc<dyn FederatedIdentities>,
     /// What was done in it.
     pub audit: Arc<dyn AuditLog>,
     /// What namespaces may use.

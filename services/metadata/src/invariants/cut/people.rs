@@ -31,6 +31,7 @@ pub(super) fn new(number: u8, holder: Holder) -> NewCredential {
         label: "label".to_owned(),
         limits: Limits::none(),
         expires: None,
+        trust: None,
         revision: None,
     }
 }
