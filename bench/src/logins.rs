@@ -55,7 +55,7 @@ fn token(client: &mut Client, authorization: &str) -> io::Result<Duration> {
 
 fn access_token(client: &mut Client) -> io::Result<String> {
     let wanted = br#"{"label":"bench","actions":["pull"]}"#;
-    let request = Request::new("POST", "/api/v1/user/tokens", &basic("admin", PASSWORD));
+    let request = Request::new("POST", "/api/v1/tokens", &basic("admin", PASSWORD));
     let (_, body) = client.read(&request.with(JSON, Body::Bytes(wanted)))?;
     let answer: Value = serde_json::from_slice(&body)?;
     let secret = answer["secret"].as_str().ok_or_else(|| io::Error::other(format!("no secret: {answer}")))?;
