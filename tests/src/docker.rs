@@ -76,6 +76,18 @@ impl Docker {
         run(self.client().args(arguments))
     }
 
+    /// Runs the client; answers what it printed.
+    ///
+    /// # Errors
+    /// What it printed, if it fails.
+    ///
+    /// # Panics
+    /// If there is no client.
+    pub fn attempt(&self, arguments: &[&str]) -> Result<String, String> {
+        let (status, printed) = try_run(self.client().args(arguments));
+        if status.success() { Ok(printed) } else { Err(printed) }
+    }
+
     /// Runs the client, which is expected to fail; answers what it printed.
     ///
     /// # Panics

@@ -13,11 +13,24 @@ use crate::{
 /// If it fails.
 pub fn copy(from: &str, to: &str) {
     // Without this it compresses layers on their way, and nothing could be compared.
-    run(skopeo()
-        .args(["copy", "--all", "--preserve-digests"])
-        .args(access("src", from))
-        .args(access("dest", to))
-        .args([from, to]));
+    if let Err(printed) = try_copy(Some((ADMIN, PASSWORD)), from, to) {
+        panic!("skopeo did not copy {from} to {to}:\n{printed}");
+    }
+}
+
+/// The same with that name and password or secret, or without any; answers what was printed.
+///
+/// # Errors
+/// What was printed, if it fails.
+///
+/// # Panics
+/// If there is no skopeo.
+pub fn try_copy(login: Option<(&str, &str)>, from: &str, to: &str) -> Result<String, String> {
+    let mut command = skopeo();
+    command.args(["copy", "--all", "--preserve-digests"]);
+    command.args(access(login, "src", from)).args(access(login, "dest", to)).args([from, to]);
+    let (status, printed) = try_run(&mut command);
+    if status.success() { Ok(printed) } else { Err(printed) }
 }
 
 /// Copies without a login, which is expected to fail; answers what was printed.
@@ -36,7 +49,7 @@ pub fn refused_copy(from: &str, to: &str) -> String {
 /// # Panics
 /// If it fails.
 pub fn ask(command: &str, image: &str) -> String {
-    run(skopeo().args([command, "--tls-verify=false", "--creds", &login(), image]))
+    run(skopeo().args([command, "--tls-verify=false", "--creds", &format!("{ADMIN}:{PASSWORD}"), image]))
 }
 
 fn skopeo() -> Command {
@@ -45,13 +58,13 @@ fn skopeo() -> Command {
     command
 }
 
-fn access(side: &str, image: &str) -> Vec<String> {
+fn access(login: Option<(&str, &str)>, side: &str, image: &str) -> Vec<String> {
     if !image.starts_with("docker://") {
         return Vec::new();
     }
-    vec![format!("--{side}-tls-verify=false"), format!("--{side}-creds={}", login())]
-}
-
-fn login() -> String {
-    format!("{ADMIN}:{PASSWORD}")
+    let credentials = match login {
+        Some((user, secret)) => format!("--{side}-creds={user}:{secret}"),
+        None => format!("--{side}-no-creds"),
+    };
+    vec![format!("--{side}-tls-verify=false"), credentials]
 }

@@ -172,7 +172,7 @@ impl Parts {
     ) -> Result<(Checked, Begun<'a>), LoginError> {
         // Only who has a turn counts, so that many who log in rightly at once wait for each other instead.
         let turn = self.passwords.turn().await?;
-        let begun = self.throttle.begin(this, self.clock.now())?;
+        let begun = self.throttle.begin(this, self.clock.now()).await?;
 
         let active = account.is_some_and(|account| account.standing == Standing::Active);
         match turn.check(given, account.map(|account| &account.password_hash)).await {

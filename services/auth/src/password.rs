@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use argon2::{
-    Argon2, Params, PasswordHasher as _, PasswordVerifier as _,
-    password_hash::phc::{PasswordHash, Salt},
+    Algorithm, Argon2, Block, Params, PasswordHasher as _, Version,
+    password_hash::phc::{Output, PasswordHash, Salt},
 };
 use proto::metadata::accounts::NO_PASSWORD;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -18,6 +18,9 @@ use crate::{authenticate::LoginError, config::Config};
 
 /// How long a login waits for its turn before it is told to come back.
 const TURN: Duration = Duration::from_secs(5);
+
+/// An allocation of so many bytes goes back to the system when it is freed (mallopt(3), `DEFAULT_MMAP_THRESHOLD_MAX`).
+const RETURNED: usize = 32 * 1_024 * 1_024;
 
 /// Hashes and checks passwords.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl Passwords {
             return false;
         };
         let made = (self.params.m_cost(), self.params.t_cost(), self.params.p_cost());
-        let argon2id = hash.algorithm.as_str() == argon2::Algorithm::Argon2id.as_str();
+        let argon2id = hash.algorithm.as_str() == Algorithm::Argon2id.as_str();
         let same = |params: Params| (params.m_cost(), params.t_cost(), params.p_cost()) == made;
         !argon2id || !Params::try_from(&hash).is_ok_and(same)
     }
@@ -134,21 +137,43 @@ pub(crate) fn salt(random: &dyn Random) -> [u8; 16] {
 pub(crate) fn hash_with(params: &Params, password: &str, salt: [u8; 16]) -> Result<SecretString, HashError> {
     let salt = Salt::new(&salt).map_err(|error| HashError(error.into()))?;
 
-    let hasher = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params.clone());
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     let hash: PasswordHash = hasher.hash_password_with_salt(password.as_bytes(), &salt).map_err(HashError)?;
     Ok(SecretString::from(hash.to_string()))
 }
 
 fn verify(given: &SecretString, kept: &SecretString) -> Checked {
-    let Ok(hash) = PasswordHash::new(kept.expose_secret()) else {
+    let Ok(kept) = PasswordHash::new(kept.expose_secret()) else {
         tracing::error!("a kept password hash cannot be read");
         return Checked::Wrong;
     };
-    // The parameters come from the hash itself, so that old hashes stay good when the configuration changes.
-    match Argon2::default().verify_password(given.expose_secret().as_bytes(), &hash) {
-        Ok(()) => Checked::Right,
-        Err(_) => Checked::Wrong,
-    }
+    let computed = computed_like(&kept, given.expose_secret());
+    // Outputs are compared in constant time.
+    if computed.is_some() && computed == kept.hash { Checked::Right } else { Checked::Wrong }
+}
+
+/// The parameters come from the kept hash, so that old ones stay good when the configuration changes.
+fn computed_like(kept: &PasswordHash, given: &str) -> Option<Output> {
+    let algorithm = Algorithm::try_from(kept.algorithm.as_str()).ok()?;
+    let version = Version::try_from(kept.version?).ok()?;
+    let params = Params::try_from(kept).ok()?;
+    let (mut memory, mut output) = (memory(&params), [0; Output::MAX_LENGTH]);
+
+    let output = output.get_mut(..params.output_len()?)?;
+    let hasher = Argon2::new(algorithm, version, params);
+    hasher
+        .hash_password_into_with_memory(given.as_bytes(), kept.salt.as_ref()?, output, &mut memory[..])
+        .ok()?;
+    Output::new(output).ok()
+}
+
+/// Memory for one hash. The C library keeps what is smaller than [`RETURNED`] for the next hash of some threads and not
+/// of others: then a check would take one of two times, and an idle hub would hold what it does not need.
+fn memory(params: &Params) -> Vec<Block> {
+    let needed = usize::try_from(params.m_cost()).unwrap_or(usize::MAX);
+    let mut blocks = Vec::with_capacity(needed.max(RETURNED / Block::SIZE));
+    blocks.resize(needed, Block::new());
+    blocks
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use std::{
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use oci::AccountName;
 use proto::{auth::Subject, metadata::credentials::SecretHash};
+use tokio::sync::Notify;
 
 use budget::{Allowance, Budget, Counted};
 
@@ -52,8 +54,9 @@ pub(crate) struct Throttle {
     letters: Budget<AccountName>,
     letters_to: Budget<String>,
     letters_of: Budget<Subject>,
-    /// Held while one try looks and counts, so that two do not take the same last place.
-    beginning: Mutex<()>,
+    /// What is being tried. Held while one try looks and counts, so that two do not take the same last place.
+    trying: Mutex<Vec<Try>>,
+    ended: Notify,
 }
 
 /// Whose password is tried; none: a name that no account can have.
@@ -93,9 +96,14 @@ pub(crate) struct Try {
 /// A try that counts as a wrong one until it turns out to be right.
 #[must_use = "a try that is dropped has been a wrong one"]
 pub(crate) struct Begun<'a> {
+    taken: Taken,
+    trying: Trying<'a>,
+}
+
+/// A try from its beginning to its end, after which it is among those that are made no more.
+struct Trying<'a> {
     throttle: &'a Throttle,
     this: &'a Try,
-    taken: Taken,
 }
 
 /// What a try has taken of each budget; none: that is not asked. A place that was not taken is not given back.
@@ -117,6 +125,15 @@ pub(crate) struct BegunCode<'a> {
 enum Familiarity {
     Known,
     Strange,
+}
+
+/// Why a try cannot begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Too many were wrong.
+    Wait(Wait),
+    /// Too many were wrong if those that are made now are.
+    Undecided,
 }
 
 /// Too many wrong tries; there is one more after this.
@@ -142,30 +159,69 @@ impl Throttle {
             letters: Budget::new(OF_LETTERS, REMEMBERED),
             letters_to: Budget::new(OF_ADDRESSEE, REMEMBERED),
             letters_of: Budget::new(OF_INVITER, REMEMBERED),
-            beginning: Mutex::new(()),
+            trying: Mutex::default(),
+            ended: Notify::new(),
         }
     }
 
-    /// Whether a try may be made now. It counts nothing.
+    /// Whether a try may be made now, or once those that are made now have turned out to be right. It counts nothing.
     pub(crate) fn look(&self, this: &Try, now: Timestamp) -> Result<(), Wait> {
+        match self.place_for(this, &self.trying(), now) {
+            Err(Refused::Wait(wait)) => Err(wait),
+            Ok(()) | Err(Refused::Undecided) => Ok(()),
+        }
+    }
+
+    /// Begins a try as soon as it may be made. It counts from here on: of many at once, not all may pass before the first
+    /// of them has been checked. But who logs in rightly many times at once is not taken for somebody who guesses: what
+    /// is undecided is waited for. It ends without us.
+    pub(crate) async fn begin<'a>(&'a self, this: &'a Try, now: Timestamp) -> Result<Begun<'a>, Wait> {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // From here on no end is missed.
+            ended.as_mut().enable();
+            match self.begin_or_say(this, now) {
+                Ok(begun) => return Ok(begun),
+                Err(Refused::Wait(wait)) => return Err(wait),
+                Err(Refused::Undecided) => ended.await,
+            }
+        }
+    }
+
+    /// Begins a try that needs no turn at a password, if it may be made now.
+    pub(crate) fn begin_now<'a>(&'a self, this: &'a Try, now: Timestamp) -> Result<Begun<'a>, Wait> {
+        self.begin_or_say(this, now).map_err(|refused| match refused {
+            Refused::Wait(wait) => wait,
+            Refused::Undecided => Wait(Duration::ZERO),
+        })
+    }
+
+    fn begin_or_say<'a>(&'a self, this: &'a Try, now: Timestamp) -> Result<Begun<'a>, Refused> {
+        let mut trying = self.trying();
+        self.place_for(this, &trying, now)?;
+
+        let familiarity = self.familiarity(this, now);
+        let taken = self.count(this, familiarity, now);
+        trying.push(this.clone());
+        Ok(Begun { taken, trying: Trying { throttle: self, this } })
+    }
+
+    fn place_for(&self, this: &Try, trying: &[Try], now: Timestamp) -> Result<(), Refused> {
         let strange = self.familiarity(this, now) == Familiarity::Strange;
         let both = this.both().and_then(|both| self.both.wait(&both, now));
         // Who is known here is not held up by others.
         let address = this.from.filter(|_| strange).and_then(|from| self.address.wait(&from, now));
         let account = this.account().filter(|_| strange).and_then(|name| self.account.wait(name, now));
 
-        both.max(address).max(account).map_or(Ok(()), |wait| Err(Wait(wait)))
+        match both.max(address).max(account) {
+            None => Ok(()),
+            Some(_) if trying.iter().any(|other| this.depends_on(other)) => Err(Refused::Undecided),
+            Some(wait) => Err(Refused::Wait(Wait(wait))),
+        }
     }
 
-    /// Begins a try, if it may be made now. It counts from here on: of many at once, not all may pass before the first
-    /// of them has been checked.
-    pub(crate) fn begin<'a>(&'a self, this: &'a Try, now: Timestamp) -> Result<Begun<'a>, Wait> {
-        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        self.look(this, now)?;
-
-        let familiarity = self.familiarity(this, now);
-        let taken = self.count(this, familiarity, now);
-        Ok(Begun { throttle: self, this, taken })
+    fn trying(&self) -> MutexGuard<'_, Vec<Try>> {
+        self.trying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A try that was not begun was wrong. A secret that was good here and is no more is as strange as any other.
@@ -201,7 +257,7 @@ impl Throttle {
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
-        let _one_at_a_time = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.trying();
         if let Some(wait) = budget.wait(key, now) {
             return Err(Wait(wait));
         }
@@ -237,13 +293,13 @@ impl Throttle {
 impl Begun<'_> {
     /// It was right.
     pub(crate) fn right(self, now: Timestamp) {
-        self.throttle.right(self.this, now);
+        self.trying.throttle.right(self.trying.this, now);
         self.void();
     }
 
     /// Nothing came of it, right or wrong: it does not count.
     pub(crate) fn void(self) {
-        let Self { throttle, this, taken } = self;
+        let Self { taken, trying: Trying { throttle, this } } = &self;
         if let (Some(both), Some(Counted::Whole)) = (this.both(), taken.both) {
             throttle.both.take_back(&both);
         }
@@ -253,6 +309,17 @@ impl Begun<'_> {
         if let (Some(name), Some(Counted::Whole)) = (this.account(), taken.account) {
             throttle.account.take_back(name);
         }
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        let mut trying = self.throttle.trying();
+        if let Some(ours) = trying.iter().position(|one| one == self.this) {
+            trying.swap_remove(ours);
+        }
+        drop(trying);
+        self.throttle.ended.notify_waiters();
     }
 }
 
@@ -269,6 +336,13 @@ impl Try {
             Who::Account(name) => Some(name),
             Who::Secret(_) | Who::Newcomer => None,
         }
+    }
+
+    /// Whether it may be that there is a place for this one if the other is right. Only passwords take that long, and all
+    /// that try one have a turn: nobody waits here for somebody who waits for a turn.
+    fn depends_on(&self, other: &Self) -> bool {
+        let same_address = self.from.is_some() && self.from == other.from;
+        other.account().is_some_and(|name| same_address || self.account() == Some(name))
     }
 
     fn both(&self) -> Option<(Name, Network)> {

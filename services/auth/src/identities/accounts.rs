@@ -74,7 +74,7 @@ impl Parts {
     // Each account costs a hash and a name that nobody else can have.
     pub(crate) fn slow_down(&self, asker: &Asker) -> Result<(), LoginError> {
         let this = Try { who: Who::Newcomer, from: asker.address.map(Network::from) };
-        drop(self.throttle.begin(&this, self.clock.now())?);
+        drop(self.throttle.begin_now(&this, self.clock.now())?);
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Parts {
         check_password(&user, new)?;
         // It counts before it is hashed: of many at once, not all may cost a hash.
         let this = try_at(asker, hash);
-        let begun = self.throttle.begin(&this, self.clock.now()).map_err(LoginError::from)?;
+        let begun = self.throttle.begin_now(&this, self.clock.now()).map_err(LoginError::from)?;
         let reset = self.redeemed(asker, (&user, &hash), new).await;
         match reset {
             Err(IdentityError::TicketUnknown) => drop(begun),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use proto::auth::Subject;
 use service_kit::clock::{Clock as _, ManualClock};
 
@@ -27,7 +28,7 @@ impl World {
     }
 
     fn begin<'a>(&'a self, this: &'a Try) -> Result<Begun<'a>, Wait> {
-        self.throttle.begin(this, self.clock.now())
+        self.throttle.begin_now(this, self.clock.now())
     }
 
     /// Seconds to wait; 0: the try was made, and wrong.
@@ -157,6 +158,35 @@ fn tries_count_while_they_are_checked() {
 
     begun.pop().unwrap().void();
     assert_eq!(world.wrong_times(&ann, 10), 1);
+}
+
+#[tokio::test]
+async fn who_logs_in_rightly_many_times_at_once_is_waited_for() {
+    let world = World::new();
+    let (ann, now) = (account("ann", "192.0.2.1"), world.clock.now());
+    let mut begun: Vec<_> = (0..10).map(|_| world.begin(&ann).unwrap()).collect();
+    assert_eq!(world.throttle.look(&ann, now), Ok(()));
+    let mut eleventh = Box::pin(world.throttle.begin(&ann, now));
+    assert!(eleventh.as_mut().now_or_never().is_none(), "ten may all turn out to be wrong");
+
+    begun.pop().unwrap().right(now);
+
+    eleventh.await.unwrap().right(now);
+    assert_eq!(world.wrong_times(&account("bob", "192.0.2.1"), 10), 10, "others have their own");
+}
+
+#[tokio::test]
+async fn who_guesses_many_times_at_once_has_no_more_tries() {
+    let world = World::new();
+    let (ann, now) = (account("ann", "192.0.2.1"), world.clock.now());
+    let begun: Vec<_> = (0..10).map(|_| world.begin(&ann).unwrap()).collect();
+    let mut eleventh = Box::pin(world.throttle.begin(&ann, now));
+    assert!(eleventh.as_mut().now_or_never().is_none(), "ten may all turn out to be right");
+
+    drop(begun);
+
+    assert_eq!(eleventh.await.map(drop), Err(Wait(Duration::from_secs(30))));
+    assert_eq!(world.throttle.look(&ann, now), Err(Wait(Duration::from_secs(30))));
 }
 
 #[test]

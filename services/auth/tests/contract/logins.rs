@@ -55,6 +55,17 @@ impl World {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn forty_right_logins_at_once_are_all_let_in() {
+    let world = world().await;
+
+    let logins = (0..40).map(|_| world.log_in("ann", PASSWORD, "192.0.2.1"));
+
+    for login in futures_util::future::join_all(logins).await {
+        assert_eq!(login, Ok(()));
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_wrong_logins_cost_ten_hashes_and_hold_up_nobody_else() {
     let world = world().await;
