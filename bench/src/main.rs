@@ -4,13 +4,17 @@ mod ballast;
 mod compare;
 mod content;
 mod copy;
+mod engines;
+mod handoff;
 mod http;
 mod ledger;
 mod load;
 mod logins;
 mod registry;
+mod replicas;
 mod scenarios;
 mod servers;
+mod throttle;
 mod usage;
 
 use std::{io, path::PathBuf};
@@ -36,9 +40,36 @@ enum Yardstick {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
+    /// Measures the engines that metadata may be kept in, Redis beside `redis-benchmark` (both are Debian's).
+    Engines {
+        /// Where they keep their data meanwhile: measure the disk that will hold it.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        /// Tags that are loaded first.
+        #[arg(long, default_value = "1000000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        tags: u32,
+    },
     /// Measures what logging in costs and gives away, of `bucket serve` as it is shipped.
     Logins {
         /// Where it keeps its data meanwhile.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Pulls a large blob from nginx to which Bucket hands it off, and from nginx alone, in turn.
+    Handoff {
+        /// Bytes of the blob.
+        #[arg(long, default_value = "1GiB", value_parser = bytes)]
+        size: u64,
+        /// How often.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// Where both keep their data meanwhile.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Measures what a second replica of the blob service is good for, each held to 15 % of a core.
+    Replicas {
+        /// Where they keep their data meanwhile.
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
@@ -56,7 +87,14 @@ fn main() -> io::Result<()> {
             let _ = std::fs::remove_file(&file);
             report(size, &measured?);
         }
+        Yardstick::Engines { dir, tags } => {
+            engines::measure(&std::path::absolute(dir)?, usize::try_from(tags).unwrap_or(usize::MAX))?;
+        }
         Yardstick::Logins { dir } => logins::measure(&std::path::absolute(dir)?)?,
+        Yardstick::Handoff { size, rounds, dir } => {
+            handoff::measure(size, rounds, &std::path::absolute(dir)?)?;
+        }
+        Yardstick::Replicas { dir } => replicas::measure(&std::path::absolute(dir)?)?,
         Yardstick::Send { size } => copy::send(size)?,
     }
     Ok(())

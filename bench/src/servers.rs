@@ -73,6 +73,14 @@ pub(crate) enum PasswordCost {
     Little,
 }
 
+/// A replica of the blob service.
+pub(crate) struct Replica {
+    /// Of its process.
+    pub(crate) id: u32,
+    /// Where it tells what it counts.
+    pub(crate) metrics: SocketAddr,
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
@@ -106,6 +114,25 @@ impl Server {
             Self { kind: Kind::Bucket, address: free_address()?, directory, processes: Vec::new() };
         bucket::start_one(&mut server, cost)?;
         Ok(server)
+    }
+
+    /// Starts nginx in front of `hub`, which sends what the hub hands off to it; its own data is in the directory `under`.
+    pub(crate) fn start_in_front_of(hub: &Self, under: &Path) -> io::Result<Self> {
+        let directory = under.join("front");
+        fs::create_dir_all(&directory)?;
+        let mut server = Self { kind: hub.kind, address: free_address()?, directory, processes: Vec::new() };
+        nginx::start_in_front_of(&mut server, hub.address, &hub.directory.join("data/blobs"))?;
+        Ok(server)
+    }
+
+    /// Starts the services with `count` replicas of the blob service, over one directory.
+    pub(crate) fn start_replicas(under: &Path, count: usize) -> io::Result<(Self, Vec<Replica>)> {
+        let directory = under.join(format!("replicas-{count}"));
+        fs::create_dir_all(&directory)?;
+        let mut server =
+            Self { kind: Kind::Services, address: free_address()?, directory, processes: Vec::new() };
+        let replicas = bucket::start_replicas(&mut server, count)?;
+        Ok((server, replicas))
     }
 
     /// Ids of its processes; they may have children.

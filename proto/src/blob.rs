@@ -9,11 +9,13 @@ use oci::{Digest, Generation, Locator, SessionId, Span};
 use serde::{Deserialize, Serialize};
 
 pub use client::BlobClient;
+pub use delivery::{Delivery, Handoff, HandoffPath, Opened, PlaceError, Redirect, RedirectUrl};
 pub use grant::{Grant, GrantKey, GrantRefused};
 
 use crate::ByteStream;
 
 pub mod client;
+mod delivery;
 mod grant;
 pub mod server;
 #[cfg(feature = "suite")]
@@ -27,7 +29,7 @@ pub trait Blobs: Send + Sync + 'static {
     /// The part counts only once metadata has recorded it. A body cut short keeps what arrived and says so.
     ///
     /// # Errors
-    /// `TooLong` if `body` exceeds `expected_bytes`; `NoSpace`; `Unavailable`.
+    /// `TooLong` if `body` exceeds `expected_bytes`; `PartMissing`; `NoSpace`; `Unavailable`.
     async fn append(&self, append: Append, body: ByteStream) -> Result<Appended, BlobError>;
 
     /// Writes `last` as a further part, verifies length and digest of the recorded parts and it, and
@@ -37,11 +39,12 @@ pub trait Blobs: Send + Sync + 'static {
     /// `DigestMismatch`; `PartMissing`; `TooLong`; `NoSpace`; `Unavailable`.
     async fn finish(&self, finish: Finish, last: ByteStream) -> Result<Finished, BlobError>;
 
-    /// Streams a granted blob, or a span of it.
+    /// Streams a granted blob, or a span of it; or says where else it is read, as far as `delivery` allows. Then the
+    /// bytes are there, in their full length.
     ///
     /// # Errors
     /// `GrantRefused`; `Missing` if the bytes are gone although granted; `Unavailable`, also mid-stream.
-    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError>;
+    async fn open(&self, grant: &Grant, span: Option<Span>, delivery: Delivery) -> Result<Opened, BlobError>;
 
     /// Removes the parts of a session that has ended. Repeating it, or none being there, is no error.
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError>;
@@ -68,6 +71,8 @@ pub struct HashState(pub Bytes);
 pub struct Append {
     /// The session that the part belongs to.
     pub session: SessionId,
+    /// The last recorded part: what a store has kept of all parts so far is found by it.
+    pub before: Option<Part>,
     /// Bytes recorded so far.
     pub offset: u64,
     /// The hash of those bytes.
@@ -130,20 +135,6 @@ pub enum Finished {
     },
     /// The last body was cut short; nothing was published.
     Cut(Appended),
-}
-
-/// A blob on its way to the reader.
-pub struct Opened {
-    /// The bytes that follow.
-    pub span: Span,
-    /// Exactly `span.length` bytes, or an error.
-    pub body: ByteStream,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("span", &self.span).finish_non_exhaustive()
-    }
 }
 
 /// What a caller of [`Blobs`] can do something about.

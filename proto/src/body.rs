@@ -7,7 +7,12 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tonic::Status;
 
-use crate::{ByteStream, StreamError, convert::BadField, wire};
+use crate::{
+    ByteStream, StreamError,
+    blob::Opened,
+    convert::{BadField, Wire as _},
+    empty_stream, wire,
+};
 
 // Larger messages would only cost memory: HTTP/2 frames are no larger either.
 const MAX_DATA_BYTES: usize = 256 * 1024;
@@ -117,16 +122,22 @@ where
     Ok((header, Box::pin(body)))
 }
 
-/// The messages of an answer that streams `body`, which begins with `header`.
+/// The messages of an answer that streams a blob, or says where it is.
 pub(crate) fn opened(
-    header: wire::OpenHeader,
-    body: ByteStream,
+    opened: Opened,
 ) -> impl Stream<Item = Result<wire::OpenResponse, Status>> + Send + 'static {
     use wire::open_response::Message;
 
-    let header = stream::once(ready(Ok(Message::Header(header))));
+    let (first, body) = match opened {
+        Opened::Stream { span, body } => {
+            (Message::Header(wire::OpenHeader { span: Some(span.to_message()) }), body)
+        }
+        Opened::Handoff { path } => (Message::Handoff(path.as_str().to_owned()), empty_stream()),
+        Opened::Redirect { url } => (Message::Redirect(url.as_str().to_owned()), empty_stream()),
+    };
+    let first = stream::once(ready(Ok(first)));
     let data = pieces(body).map_ok(Message::Data).map_err(|error| Status::unavailable(error.to_string()));
-    header.chain(data).map_ok(|message| wire::OpenResponse { message: Some(message) })
+    first.chain(data).map_ok(|message| wire::OpenResponse { message: Some(message) })
 }
 
 /// The `length` bytes that the rest of an answer carries; fewer, or more, are an error.

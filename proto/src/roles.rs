@@ -5,14 +5,18 @@
 pub const METADATA_READ: &str = "metadata.read";
 /// Writing what repositories hold, and how they are set.
 pub const METADATA_WRITE: &str = "metadata.write";
+/// Reading what happens in repositories, as a reader of the outbox.
+pub const METADATA_EVENTS: &str = "metadata.events";
 /// Reading who is there: users, organizations, teams, rights, credentials without their secrets.
 pub const ACCOUNTS_READ: &str = "accounts.read";
 /// Writing that: whoever has it can give rights to everybody.
 pub const ACCOUNTS_WRITE: &str = "accounts.write";
 /// What tokens are made from: hashes of passwords, sealed signing keys. For an auth service, and for nobody else.
 pub const ACCOUNTS_SECRETS: &str = "accounts.secrets";
-/// Removing what nobody needs any more.
+/// Removing what nobody needs any more, and mending what a crash has left.
 pub const RECLAIM: &str = "reclaim";
+/// Dumping everything that metadata has, with hashes of passwords and sealed keys.
+pub const BACKUP: &str = "backup";
 /// Reading blob bytes, each with a grant from metadata.
 pub const BLOB_READ: &str = "blob.read";
 /// Writing blob bytes.
@@ -23,13 +27,15 @@ pub const AUTH_TOKENS: &str = "auth.tokens";
 pub const AUTH_IDENTITIES: &str = "auth.identities";
 
 /// All there are.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 12] = [
     METADATA_READ,
     METADATA_WRITE,
+    METADATA_EVENTS,
     ACCOUNTS_READ,
     ACCOUNTS_WRITE,
     ACCOUNTS_SECRETS,
     RECLAIM,
+    BACKUP,
     BLOB_READ,
     BLOB_WRITE,
     AUTH_TOKENS,
@@ -91,6 +97,7 @@ pub(crate) const OF_METADATA: &[(&str, &str)] = &[
     ("bucket.v1.RepositoryService/Referrers", METADATA_READ),
     ("bucket.v1.RepositoryService/Tags", METADATA_READ),
     ("bucket.v1.RepositoryService/Repositories", METADATA_READ),
+    ("bucket.v1.RepositoryService/Search", METADATA_READ),
     ("bucket.v1.RepositoryService/TagHistory", METADATA_READ),
     ("bucket.v1.RuleService/Rules", METADATA_READ),
     ("bucket.v1.RuleService/PutRules", METADATA_WRITE),
@@ -154,6 +161,11 @@ pub(crate) const OF_METADATA: &[(&str, &str)] = &[
     ("bucket.v1.OrganizationService/SetTeamMember", ACCOUNTS_WRITE),
     ("bucket.v1.OrganizationService/Grants", ACCOUNTS_READ),
     ("bucket.v1.OrganizationService/Grant", ACCOUNTS_WRITE),
+    ("bucket.v1.OutboxService/AddReader", METADATA_EVENTS),
+    ("bucket.v1.OutboxService/RemoveReader", METADATA_EVENTS),
+    ("bucket.v1.OutboxService/Readers", METADATA_READ),
+    ("bucket.v1.OutboxService/Events", METADATA_EVENTS),
+    ("bucket.v1.OutboxService/Acknowledge", METADATA_EVENTS),
     ("bucket.v1.ReclaimService/TakeOffice", RECLAIM),
     ("bucket.v1.ReclaimService/Unlink", RECLAIM),
     ("bucket.v1.ReclaimService/Reap", RECLAIM),
@@ -166,6 +178,8 @@ pub(crate) const OF_METADATA: &[(&str, &str)] = &[
     ("bucket.v1.ReclaimService/Why", METADATA_READ),
     ("bucket.v1.ReclaimService/Retain", RECLAIM),
     ("bucket.v1.ReclaimService/Purge", RECLAIM),
+    ("bucket.v1.IntegrityService/Check", RECLAIM),
+    ("bucket.v1.BackupService/Dump", BACKUP),
 ];
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, ErrorInfo, StatusExt as _};
 use crate::{
     auth::{AuthError, IdentityError},
     blob::BlobError,
-    metadata::{AccountError, ReclaimError, RepositoryError, UploadError},
+    metadata::{AccountError, BackupError, OutboxError, ReclaimError, RepositoryError, UploadError},
 };
 
 const DOMAIN: &str = "bucket";
@@ -202,9 +202,40 @@ impl Failure for RepositoryError {
     }
 }
 
+impl Failure for OutboxError {
+    fn code(&self) -> Code {
+        match self {
+            Self::ReaderUnknown { .. } => Code::NotFound,
+            Self::Outdated { .. } | Self::Conflict { .. } => Code::Aborted,
+            Self::Damaged { .. } => Code::DataLoss,
+            Self::TooManyReaders { .. } | Self::NoSpace { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+        }
+    }
+
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+}
+
 impl Failure for ReclaimError {
     fn code(&self) -> Code {
         match self {
+            Self::Damaged { .. } => Code::DataLoss,
+            Self::NoSpace { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+        }
+    }
+
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+}
+
+impl Failure for BackupError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Taken { .. } => Code::FailedPrecondition,
             Self::Damaged { .. } => Code::DataLoss,
             Self::NoSpace { .. } => Code::ResourceExhausted,
             Self::Unavailable { .. } => Code::Unavailable,

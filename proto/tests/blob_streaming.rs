@@ -17,8 +17,8 @@ use oci::{SessionId, Span};
 use proto::{
     ByteStream, StreamError,
     blob::{
-        Append, Appended, BlobClient, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened,
-        Part, server,
+        Append, Appended, BlobClient, BlobError, Blobs, Delivery, Ended, Finish, Finished, Grant, Handoff,
+        HashState, Opened, Part, Redirect, server,
     },
     empty_stream, stream_of,
 };
@@ -41,6 +41,7 @@ struct Scripted {
     announced: u64,
     appends: Mutex<Vec<Append>>,
     finishes: Mutex<Vec<Finish>>,
+    deliveries: Mutex<Vec<Delivery>>,
     chunks: Mutex<Vec<Result<Bytes, StreamError>>>,
     /// A permit for each call that has ended, however it did.
     over: Semaphore,
@@ -54,6 +55,7 @@ impl Default for Scripted {
             announced: 0,
             appends: Mutex::default(),
             finishes: Mutex::default(),
+            deliveries: Mutex::default(),
             chunks: Mutex::default(),
             over: Semaphore::new(0),
         }
@@ -109,9 +111,16 @@ impl Blobs for Scripted {
         })
     }
 
-    async fn open(&self, _: &Grant, _: Option<Span>) -> Result<Opened, BlobError> {
+    async fn open(&self, _: &Grant, _: Option<Span>, delivery: Delivery) -> Result<Opened, BlobError> {
+        self.deliveries.lock().unwrap().push(delivery);
         if let Some((_, error)) = &self.failure {
             return Err(error.clone());
+        }
+        if delivery.handoff == Handoff::File {
+            return Ok(Opened::Handoff { path: "blobs/sha256/ab/abcd".parse().unwrap() });
+        }
+        if delivery.redirect == Redirect::Allowed {
+            return Ok(Opened::Redirect { url: "https://store.example/o?signature=1".parse().unwrap() });
         }
         // As with a disk, each piece comes after the one before was sent, and the end does too.
         let pieces = self.answer.clone().into_iter().map(Some).chain([None]);
@@ -120,7 +129,7 @@ impl Blobs for Scripted {
             piece
         });
         let body = Box::pin(paced.filter_map(ready));
-        Ok(Opened { span: Span { first: 3, length: self.announced }, body })
+        Ok(Opened::Stream { span: Span { first: 3, length: self.announced }, body })
     }
 
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {
@@ -139,6 +148,7 @@ fn appended(ended: Ended) -> Appended {
 fn append() -> Append {
     Append {
         session: SESSION.parse().unwrap(),
+        before: Some(part()),
         offset: 3,
         hash: HashState(Bytes::from_static(b"before\xff")),
         expected_bytes: Some(4),
@@ -187,9 +197,17 @@ fn endless() -> ByteStream {
 
 async fn opened(answer: Vec<Result<Bytes, StreamError>>, announced: u64) -> Vec<Result<Bytes, StreamError>> {
     let far = Arc::new(Scripted { answer, announced, ..Scripted::default() });
-    let opened = over_grpc(&far).await.open(&grant(), None).await.unwrap();
-    assert_eq!(opened.span, Span { first: 3, length: announced });
-    opened.body.collect().await
+    let (span, body) =
+        streamed(over_grpc(&far).await.open(&grant(), None, Delivery::default()).await.unwrap());
+    assert_eq!(span, Span { first: 3, length: announced });
+    body.collect().await
+}
+
+fn streamed(opened: Opened) -> (Span, ByteStream) {
+    match opened {
+        Opened::Stream { span, body } => (span, body),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -349,11 +367,33 @@ async fn a_connection_outlives_pulls_by_the_thousand(#[case] chunks: usize) {
     let client = over_grpc(&Arc::new(Scripted { answer, announced, ..Scripted::default() })).await;
 
     let pulls = stream::iter(0..40_000).map(|_| async {
-        let mut body = client.open(&grant(), None).await.map_err(|error| error.to_string())?.body;
+        let opened = client.open(&grant(), None, Delivery::default()).await;
+        let (_, mut body) = streamed(opened.map_err(|error| error.to_string())?);
         body.next().await.unwrap().map_err(|error| error.to_string())
     });
     let failed: Vec<String> = pulls.buffer_unordered(64).filter_map(|got| ready(got.err())).collect().await;
     assert_eq!(failed, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_elsewhere_arrives_as_an_address_and_leaves_the_connection_as_it_is() {
+    let far = Arc::new(Scripted::default());
+    let client = over_grpc(&far).await;
+    let handoff = Delivery { handoff: Handoff::File, redirect: Redirect::Never };
+    let redirect = Delivery { handoff: Handoff::Replica, redirect: Redirect::Allowed };
+
+    // More than HTTP/2 lets be given up.
+    for _ in 0..2_000 {
+        match client.open(&grant(), None, handoff).await.unwrap() {
+            Opened::Handoff { path } => assert_eq!(path.as_str(), "blobs/sha256/ab/abcd"),
+            other => panic!("{other:?}"),
+        }
+    }
+    match client.open(&grant(), None, redirect).await.unwrap() {
+        Opened::Redirect { url } => assert_eq!(url.as_str(), "https://store.example/o?signature=1"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(far.deliveries.lock().unwrap()[1_999..], [handoff, redirect]);
 }
 
 #[tokio::test]
@@ -361,7 +401,8 @@ async fn a_refused_open_comes_back_as_itself() {
     let missing = BlobError::Missing { locator: LOCATOR.parse().unwrap() };
     let far = Arc::new(Scripted { failure: Some((0, missing.clone())), ..Scripted::default() });
 
-    assert_eq!(over_grpc(&far).await.open(&grant(), None).await.unwrap_err(), missing);
+    let answer = over_grpc(&far).await.open(&grant(), None, Delivery::default()).await;
+    assert_eq!(answer.unwrap_err(), missing);
 }
 
 #[tokio::test]

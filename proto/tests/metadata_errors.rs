@@ -12,8 +12,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry, Restore,
-            TagHistory, WantedHistory, WantedReferrers, WantedRepositories, server,
+            Expected, Found, Intent, Manifest, NewManifest, Referrers, RepositoriesClient, RepositoryEntry,
+            Restore, TagHistory, WantedHistory, WantedReferrers, WantedRepositories, WantedSearch, server,
         },
     },
 };
@@ -78,6 +78,10 @@ impl Repositories for Scripted {
     }
 
     async fn repositories(&self, _: &WantedRepositories) -> Result<Page<RepositoryEntry>, RepositoryError> {
+        Err(self.error.clone())
+    }
+
+    async fn search(&self, _: &WantedSearch) -> Result<Found, RepositoryError> {
         Err(self.error.clone())
     }
 }

@@ -10,7 +10,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${TEST_CACHE:-$HOME/.cache/bucket}
 tools=$cache/tools
-packages=(docker.io skopeo podman buildah nginx-light openssl jq strace)
+packages=(docker.io skopeo podman buildah nginx-light openssl jq strace redis-server
+    swift-proxy swift-account swift-container swift-object python3-swiftclient memcached
+    keystone python3-keystonemiddleware)
 cargo_deny_version=0.20.2
 
 missing_packages() {
@@ -58,7 +60,7 @@ tools_work() {
         "$tools/bin/buf" --version >/dev/null 2>&1 &&
         "$tools/bin/cargo-deny" --version >/dev/null 2>&1 &&
         [[ -d $tools/provider/node_modules/oidc-provider ]] &&
-        [[ -x $tools/bin/grpcurl ]] && "$tools/bin/python3" -c 'import aiosmtpd' 2>/dev/null
+        [[ -x $tools/bin/grpcurl ]] && [[ -x $tools/bin/weed ]] && "$tools/bin/python3" -c 'import aiosmtpd' 2>/dev/null
 }
 
 wanted_tools() {

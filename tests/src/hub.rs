@@ -50,6 +50,12 @@ pub struct Options {
     pub mail: Option<SocketAddr>,
     /// Whose word counts besides its own.
     pub federation: Federation,
+    /// The section that names the bucket of its blobs. None: they are in a directory.
+    pub bucket: Option<String>,
+    /// What each replica of the blob service keeps on a disk of its own. None: nothing.
+    pub cache_bytes: Option<u64>,
+    /// The URL of the server that keeps metadata. None: a file does.
+    pub metadata: Option<String>,
 }
 
 /// Whose word counts besides a hub's own, each as a table of the configuration.
@@ -244,9 +250,17 @@ impl Hub {
         let reclaim = service.reclaiming(self.options.reclaim);
         let mail = self.options.mail.map(|server| service.mailing(server)).unwrap_or_default();
         let federation = service.federated(&self.options.federation);
-        let mut text = service.configuration(&self.data()) + &reclaim + &mail + &federation;
+        let cache =
+            self.options.cache_bytes.map(|most| service.caching(&self.data(), most)).unwrap_or_default();
+        let mut text = service.configuration(&self.data()) + &reclaim + &mail + &federation + &cache;
+        if let Some(bucket) = &self.options.bucket {
+            text = service.in_bucket(&text, bucket);
+        }
         if let Some(certificates) = &self.options.certificates {
             text = service.privately(&text, certificates);
+        }
+        if let Some(url) = &self.options.metadata {
+            text = service.on_engine(&text, url);
         }
         fs::write(&config, text).unwrap();
 
@@ -254,6 +268,7 @@ impl Hub {
         if service == Service::Bucket {
             command.arg("serve").arg("--data").arg(self.data());
             command.arg("--listen").arg(service.listens_at().to_string());
+            command.args(self.options.metadata.iter().flat_map(|url| ["--metadata", url.as_str()]));
         }
         command
             .arg("--config")

@@ -25,15 +25,35 @@ pub struct Nginx {
     directory: TempDir,
 }
 
+/// What nginx reads layers from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layers {
+    /// From a directory, as shipped; but nothing is there, as for an nginx that may not read the store.
+    Nowhere,
+    /// From the directory of the store, as shipped.
+    Directory(PathBuf),
+    /// From the handoff port of a replica.
+    Replica(SocketAddr),
+}
+
 impl Nginx {
-    /// Starts nginx in front of a hub at `upstream`.
+    /// Starts nginx in front of a hub at `upstream`, whose store it cannot read.
     ///
     /// # Panics
     /// If the shipped configuration lacks what is to be replaced, or nginx does not take it.
     pub fn start(upstream: SocketAddr) -> Self {
+        Self::start_with(upstream, &Layers::Nowhere)
+    }
+
+    /// Starts nginx in front of a hub at `upstream`, which it reads layers of by itself.
+    ///
+    /// # Panics
+    /// As `start`.
+    pub fn start_with(upstream: SocketAddr, layers: &Layers) -> Self {
         let directory = tempfile::Builder::new().prefix("nginx").tempdir().unwrap();
         make_certificate(directory.path());
-        fs::write(directory.path().join("bucket.conf"), configured(upstream, directory.path())).unwrap();
+        fs::write(directory.path().join("bucket.conf"), configured(upstream, layers, directory.path()))
+            .unwrap();
         fs::write(directory.path().join("nginx.conf"), surroundings(directory.path())).unwrap();
 
         let mut command = Command::new("/usr/sbin/nginx");
@@ -68,8 +88,13 @@ impl Drop for Nginx {
     }
 }
 
-fn configured(upstream: SocketAddr, directory: &Path) -> String {
+fn configured(upstream: SocketAddr, layers: &Layers, directory: &Path) -> String {
     let at = address::of_this_process();
+    let (store, port, offered) = match layers {
+        Layers::Nowhere => (directory.join("nothing"), address::with_port(1), "file"),
+        Layers::Directory(store) => (store.clone(), address::with_port(1), "file"),
+        Layers::Replica(port) => (directory.join("nothing"), *port, "replica"),
+    };
     let mut text = CONFIGURATION.to_owned();
     for (shipped, ours) in [
         ("127.0.0.1:9911".to_owned(), upstream.to_string()),
@@ -78,6 +103,9 @@ fn configured(upstream: SocketAddr, directory: &Path) -> String {
         ("https://$host".to_owned(), format!("https://$host:{HTTPS_PORT}")),
         ("/etc/bucket/tls/".to_owned(), format!("{}/", directory.display())),
         ("/var/log/nginx/".to_owned(), format!("{}/", directory.display())),
+        ("/var/lib/bucket/blobs/".to_owned(), format!("{}/", store.display())),
+        ("127.0.0.1:7103".to_owned(), port.to_string()),
+        ("set $bucket_handoff file;".to_owned(), format!("set $bucket_handoff {offered};")),
     ] {
         assert!(text.contains(&shipped), "deploy/nginx/bucket.conf has no {shipped:?} any more");
         text = text.replace(&shipped, &ours);

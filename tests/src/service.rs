@@ -31,6 +31,8 @@ pub enum Service {
 
 const SERVICE_TOKEN: &str = "service token of a test hub";
 const GRANT_SECRET: &str = "grant secret of a test hub";
+/// Nobody who calls a process goes elsewhere when it is told to end.
+const AT_ONCE: &str = "drain_delay = \"0s\"\n";
 const KEY_SECRET: &str = "key secret of a test hub";
 
 impl Service {
@@ -99,6 +101,12 @@ impl Service {
         SocketAddr::new(own.ip(), own.port() + 1_000)
     }
 
+    /// Where a replica of the blob service answers proxies.
+    pub fn handoff_at(self) -> SocketAddr {
+        let own = self.listens_at();
+        SocketAddr::new(own.ip(), own.port() + 100)
+    }
+
     /// What every caller of its gRPC port must know.
     pub fn token() -> &'static str {
         SERVICE_TOKEN
@@ -118,6 +126,17 @@ impl Service {
             Self::Bucket => format!("[reclaim]\n{times}[sweep]\n{sweep}"),
             Self::Metadata => format!("[metadata.reclaim]\n{times}"),
             Self::Blob1 | Self::Blob2 => format!("[blob.sweep]\n{sweep}"),
+            _ => String::new(),
+        }
+    }
+
+    /// What its configuration file says of copies.
+    pub(crate) fn caching(self, data: &Path, max_bytes: u64) -> String {
+        match self {
+            Self::Blob1 | Self::Blob2 => {
+                let directory = data.join(format!("cache-of-{}", self.name()));
+                format!("[blob.cache]\ndirectory = \"{}\"\nmax_bytes = {max_bytes}\n", directory.display())
+            }
             _ => String::new(),
         }
     }
@@ -152,6 +171,27 @@ impl Service {
         private
     }
 
+    /// A configuration file whose blobs are where the section `bucket` says.
+    pub(crate) fn in_bucket(self, text: &str, bucket: &str) -> String {
+        if !matches!(self, Self::Bucket | Self::Blob1 | Self::Blob2) {
+            return text.to_owned();
+        }
+        let others = text.lines().filter(|line| self == Self::Bucket || !line.starts_with("directory = "));
+        let lines: Vec<&str> = others.chain([bucket, ""]).collect();
+        lines.join("\n")
+    }
+
+    /// A configuration file with metadata in a server.
+    pub(crate) fn on_engine(self, text: &str, url: &str) -> String {
+        if self != Self::Metadata {
+            return text.to_owned();
+        }
+        let url = format!("url = \"{url}\"");
+        let lines =
+            text.lines().map(|line| if line.starts_with("directory = ") { url.as_str() } else { line });
+        lines.flat_map(|line| [line, "\n"]).collect()
+    }
+
     /// What its configuration file says of mail.
     pub(crate) fn mailing(self, server: SocketAddr) -> String {
         let section = match self {
@@ -170,8 +210,10 @@ impl Service {
     pub fn configuration(self, data: &Path) -> String {
         let admin = format!("[admin]\nlisten = \"{}\"\n", self.admin_at());
         let data = data.display();
-        let grpc =
-            format!("[grpc]\nlisten = \"{}\"\nservice_token = \"{SERVICE_TOKEN}\"\n", self.listens_at());
+        let grpc = format!(
+            "[grpc]\nlisten = \"{}\"\nservice_token = \"{SERVICE_TOKEN}\"\n{AT_ONCE}",
+            self.listens_at()
+        );
         let own = match self {
             Self::Bucket => "[password]\nmemory_kib = 64\niterations = 1\n".to_owned(),
             Self::Metadata => {
@@ -186,18 +228,20 @@ impl Service {
             Self::Blob1 | Self::Blob2 => {
                 let metadata = client("metadata", Self::Metadata);
                 format!(
-                    "{grpc}{metadata}[blob]\ndirectory = \"{data}/blobs\"\ngrant_secret = \"{GRANT_SECRET}\"\n"
+                    "{grpc}{metadata}[blob]\ndirectory = \"{data}/blobs\"\ngrant_secret = \"{GRANT_SECRET}\"\n\
+                     handoff_listen = \"{}\"\n",
+                    self.handoff_at()
                 )
             }
             Self::Edge1 | Self::Edge2 => {
                 let replica = if self == Self::Edge1 { Self::Blob1 } else { Self::Blob2 };
                 let upstream =
                     [client("auth", Self::Auth), client("metadata", Self::Metadata), client("blob", replica)];
-                format!("listen = \"{}\"\n{}", self.listens_at(), upstream.concat())
+                format!("listen = \"{}\"\n{AT_ONCE}{}", self.listens_at(), upstream.concat())
             }
             Self::Ui => {
                 let upstream = [client("auth", Self::Auth), client("metadata", Self::Metadata)];
-                format!("listen = \"{}\"\n{}", self.listens_at(), upstream.concat())
+                format!("listen = \"{}\"\n{AT_ONCE}{}", self.listens_at(), upstream.concat())
             }
         };
         own + &admin

@@ -79,7 +79,7 @@ async fn everybody(hub: &Hub) -> Vec<Somebody> {
         let _ = owner.put(&grant, json!({ "level": level })).await.expect(204);
     }
     for (user, level) in [("guest", "write"), ("visitor", "read")] {
-        let grant = format!("/repositories/{REPOSITORY}/grants/user:{user}");
+        let grant = format!("/repositories/{REPOSITORY}/grants/{user}");
         let _ = owner.put(&grant, json!({ "level": level })).await.expect(204);
     }
 

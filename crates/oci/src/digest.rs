@@ -81,6 +81,9 @@ pub enum DigestError {
 }
 
 impl Digest {
+    /// What stands between the name of a repository and a digest, as people write them.
+    pub const MARK: char = '@';
+
     /// The digest whose raw bytes these are.
     ///
     /// # Errors

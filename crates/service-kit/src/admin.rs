@@ -43,7 +43,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown) {
 
 async fn ready(State(admin): State<Admin>) -> Response<Body> {
     let mut missing = admin.readiness.missing();
-    if admin.shutdown.is_stopping() {
+    if admin.shutdown.is_leaving() {
         missing.push("shutdown");
     }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

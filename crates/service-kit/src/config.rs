@@ -16,7 +16,8 @@ use std::{
 use serde::de::DeserializeOwned;
 
 pub use callers::{GrpcCallerConfig, GrpcClientTlsConfig, GrpcTlsConfig};
-pub use duration::{DurationError, duration, humane, humane_option};
+pub use duration::{DurationError, default_drain_delay, drain_delay, duration, humane, humane_option};
+pub(crate) use parts::GrpcName;
 pub use parts::{
     AdminConfig, ClientConfigError, GrpcClientConfig, GrpcServerConfig, GrpcUrl, GrpcUrlError, ListenAddress,
     LogFormat, ServerConfigError, TelemetryConfig,

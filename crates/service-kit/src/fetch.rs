@@ -169,7 +169,7 @@ async fn answered(request: RequestBuilder) -> Result<Fetched, FetchError> {
 }
 
 /// The causes, without the address: its parameters may be secret.
-fn told(error: &reqwest::Error) -> String {
+pub(crate) fn told(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {

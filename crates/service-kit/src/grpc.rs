@@ -17,7 +17,7 @@ pub use tonic::service::Routes;
 
 pub use accounts::{AUDIENCE, Accounts, service_token};
 pub use caller::{CallerError, Role, ServiceAccount, ServiceName, calling_account};
-pub use channel::{ConnectError, GrpcChannel, connect, streaming, unary};
+pub use channel::{ConnectError, GrpcChannel, connect, placed, streaming, unary};
 pub use described::Described;
 pub use memory::{in_memory, memory_pair};
 pub use server::{Server, ServerError, ServerOptions};

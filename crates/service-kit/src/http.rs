@@ -13,7 +13,7 @@ mod limits;
 pub use admission::Refusal;
 pub use body::BodyIdle;
 pub use connection::PeerAddress;
-pub use edge::{ClientAddress, Edge, EdgeOptions, RefusalBody};
+pub use edge::{ClientAddress, Delivered, Edge, EdgeOptions, RefusalBody};
 pub(crate) use edge::{panic_text, protocol};
 pub use forwarded::{ExternalBase, ExternalBaseError, Scheme, TrustedProxies, client_address, external_base};
 pub use limits::HttpLimits;

@@ -4,10 +4,13 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "fetch")]
+pub mod exchange;
 pub mod failpoint;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod grpc;
+pub mod handoff;
 pub mod http;
 pub mod jose;
 pub mod process;

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use tokio::net::{TcpListener, UnixListener};
@@ -14,6 +15,7 @@ use crate::{
     admin, clock,
     config::{AdminConfig, GrpcServerConfig, TelemetryConfig},
     grpc::{Accounts, Described, Routes, Server, ServerError, ServerOptions, Tls},
+    handoff::{self, Source},
     readiness::Readiness,
     reloaded::FileError,
     shutdown::{DEFAULT_DRAIN_LIMIT, Drained, Shutdown},
@@ -92,7 +94,7 @@ impl Process {
         Ok(Self { readiness, shutdown, telemetry })
     }
 
-    /// Serves `routes` at a gRPC port, with health and reflection.
+    /// Serves `routes` at a gRPC port, with health and reflection. At the end it goes on for the port's delay.
     ///
     /// # Errors
     /// `Listen`; `File`.
@@ -103,6 +105,7 @@ impl Process {
         described: Described,
     ) -> Result<(), ProcessError> {
         let listener = listen(config.listen).await?;
+        self.shutdown.delay(config.drain_delay);
         let mut server = Server::new(routes, ServerOptions::from(config))
             .described_by(described)
             .ready_with(self.readiness.clone())
@@ -118,6 +121,21 @@ impl Process {
                 shutdown.begin();
             }
         });
+        Ok(())
+    }
+
+    /// Serves what the edge hands off to a proxy, at a port of its own.
+    ///
+    /// # Errors
+    /// `Listen`.
+    pub async fn serve_handoff(
+        &self,
+        source: Arc<dyn Source>,
+        address: SocketAddr,
+    ) -> Result<(), ProcessError> {
+        let listener = listen(address).await?;
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn(async move { handoff::serve(listener, source, &shutdown).await });
         Ok(())
     }
 

@@ -1,12 +1,16 @@
-//! The end of a process: stop accepting, let what runs finish within a limit, then go. Tasks belong to a
-//! [`Shutdown`], so that none is left behind.
+//! The end of a process: say so, go on for as long as callers need to hear it, stop accepting, let what runs finish
+//! within a limit, then go. Tasks belong to a [`Shutdown`], so that none is left behind.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     select,
     signal::unix::{Signal, SignalKind, signal},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,6 +35,8 @@ pub enum Drained {
 /// The stop signal of a process, and its tasks. Clones share both.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leave: CancellationToken,
+    delay: Arc<Mutex<Duration>>,
     stop: CancellationToken,
     abort: CancellationToken,
     tasks: TaskTracker,
@@ -48,6 +54,8 @@ impl Shutdown {
     #[must_use]
     pub fn last(&self) -> Self {
         Self {
+            leave: self.abort.clone(),
+            delay: Arc::default(),
             stop: self.abort.clone(),
             abort: self.last_abort.clone(),
             tasks: self.last_tasks.clone(),
@@ -61,9 +69,31 @@ impl Shutdown {
         self.tasks.spawn(task);
     }
 
+    /// After a signal everything is still accepted for this long, if nobody has asked for longer.
+    pub fn delay(&self, delay: Duration) {
+        let mut longest = self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = delay.max(*longest);
+    }
+
+    /// Tells callers to go elsewhere.
+    pub fn leave(&self) {
+        self.leave.cancel();
+    }
+
     /// Tells everybody to accept nothing new.
     pub fn begin(&self) {
+        self.leave();
         self.stop.cancel();
+    }
+
+    /// Whether callers are to go elsewhere.
+    pub fn is_leaving(&self) -> bool {
+        self.leave.is_cancelled()
+    }
+
+    /// Waits until callers are to go elsewhere. What they still ask for is done.
+    pub async fn leaving(&self) {
+        self.leave.cancelled().await;
     }
 
     /// Whether nothing new is accepted.
@@ -92,7 +122,7 @@ impl Shutdown {
         drained
     }
 
-    /// Waits for SIGTERM, SIGINT or [`Shutdown::begin`], then drains; a second signal ends at once.
+    /// Waits for SIGTERM, SIGINT or [`Shutdown::begin`], then leaves and drains; a second signal ends at once.
     ///
     /// # Errors
     /// When the process cannot listen for signals.
@@ -102,20 +132,37 @@ impl Shutdown {
             () = signals.next() => {}
             () = self.stopping() => {}
         }
-        tracing::info!(
-            limit_seconds = limit.as_secs(),
-            tasks = self.tasks.len(),
-            "stopping: letting requests finish"
-        );
 
         select! {
-            drained = self.drain(limit) => Ok(drained),
+            drained = self.leave_and_drain(limit) => Ok(drained),
             () = signals.next() => {
                 let drained = self.cut_off();
                 self.end().await;
                 Ok(drained)
             }
         }
+    }
+
+    async fn leave_and_drain(&self, limit: Duration) -> Drained {
+        self.leave();
+        let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_stopping() && !delay.is_zero() {
+            tracing::info!(
+                delay_seconds = delay.as_secs_f64(),
+                "leaving: still answering whoever has not heard of it"
+            );
+            select! {
+                () = sleep(delay) => {}
+                () = self.stopping() => {}
+            }
+        }
+
+        tracing::info!(
+            limit_seconds = limit.as_secs(),
+            tasks = self.tasks.len(),
+            "stopping: letting requests finish"
+        );
+        self.drain(limit).await
     }
 
     fn cut_off(&self) -> Drained {
@@ -177,6 +224,28 @@ mod tests {
 
         assert_eq!(shutdown.drain(Duration::from_secs(30)).await, Drained::CutOff { tasks: 2 });
         assert!(shutdown.last().is_stopping());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_goes_on_for_the_longest_delay() {
+        let shutdown = Shutdown::new();
+        shutdown.delay(Duration::from_secs(3));
+        shutdown.delay(Duration::from_secs(1));
+        let began = tokio::time::Instant::now();
+        let waiting = shutdown.clone();
+        let (left, stopped) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+        let (leaves, stops) = (left.clone(), stopped.clone());
+        shutdown.spawn(async move {
+            waiting.leaving().await;
+            *leaves.lock().unwrap() = Some(began.elapsed());
+            waiting.stopping().await;
+            *stops.lock().unwrap() = Some(began.elapsed());
+        });
+
+        assert_eq!(shutdown.leave_and_drain(Duration::from_secs(30)).await, Drained::Finished);
+
+        let whole_seconds = |at: &Mutex<Option<Duration>>| at.lock().unwrap().map(|at| at.as_secs());
+        assert_eq!((whole_seconds(&left), whole_seconds(&stopped)), (Some(0), Some(3)));
     }
 
     #[tokio::test]

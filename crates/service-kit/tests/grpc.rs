@@ -3,7 +3,11 @@
 
 use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,7 +25,10 @@ use service_kit::{
     shutdown::{Drained, Shutdown},
     telemetry,
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tonic::{
     Code, Request, Response, Status, body::Body, client::Grpc, server::NamedService, transport::Endpoint,
 };
@@ -40,18 +47,22 @@ const TOKEN: &str = "a-token-of-a-service";
 /// A service whose one method does what it is told.
 #[derive(Clone, Default)]
 struct Puppet {
+    acts: Arc<watch::Sender<usize>>,
     entered: Arc<Notify>,
     go_on: Arc<Notify>,
 }
 
 impl Puppet {
     async fn act(self, order: String) -> Result<Response<String>, Status> {
+        // Made before the act is counted: whoever lets all go on that are counted reaches it.
+        let all_go_on = self.go_on.notified();
+        self.acts.send_modify(|acts| *acts += 1);
         match order.as_str() {
             "panic" => panic!("on purpose"),
             "hang" => pending().await,
             "wait" => {
                 self.entered.notify_one();
-                self.go_on.notified().await;
+                all_go_on.await;
                 Ok(Response::new("waited".to_owned()))
             }
             "id" => Ok(Response::new(request_id::current().unwrap().to_string())),
@@ -287,11 +298,107 @@ async fn a_replica_that_cannot_be_reached_is_passed_over() {
     let channel = channel(&[dead, living], TOKEN);
 
     let mut failures = 0;
-    for _ in 0..6 {
+    for _ in 0..32 {
         failures += i32::from(tell(&channel, "hello").await.is_err());
     }
 
-    assert_eq!(failures, 1);
+    assert!(failures <= 1, "{failures} of 32 calls went to a replica that is known to be dead");
+}
+
+/// Two servers, and a channel to both.
+async fn two_replicas() -> ([Puppet; 2], [Shutdown; 2], GrpcChannel) {
+    let puppets = [Puppet::default(), Puppet::default()];
+    let (one, first) = listening(Server::new(routes(puppets[0].clone()), options(128))).await;
+    let (two, second) = listening(Server::new(routes(puppets[1].clone()), options(128))).await;
+    (puppets, [first, second], channel(&[one, two], TOKEN))
+}
+
+async fn acted(puppets: &[Puppet; 2], times: usize) -> [usize; 2] {
+    let [mut one, mut two] = puppets.each_ref().map(|puppet| puppet.acts.subscribe());
+    loop {
+        let counts = [*one.borrow_and_update(), *two.borrow_and_update()];
+        if counts[0] + counts[1] >= times {
+            return counts;
+        }
+        tokio::select! {
+            changed = one.changed() => changed.unwrap(),
+            changed = two.changed() => changed.unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_replicas_the_busier_has_little_more_calls_than_the_other() {
+    let (puppets, _shutdowns, channel) = two_replicas().await;
+    let calls = join_all((0..64).map(|_| tell(&channel, "wait")));
+    let counting = async {
+        let mut counts = acted(&puppets, 64).await;
+        for puppet in &puppets {
+            puppet.go_on.notify_waiters();
+        }
+        counts.sort_unstable();
+        counts
+    };
+
+    let (answers, [less, more]) = tokio::join!(calls, counting);
+
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(less + more, 64);
+    assert!(10 * more <= 13 * less, "{more} calls at one and {less} at the other");
+}
+
+#[tokio::test]
+async fn a_replica_that_leaves_finishes_its_calls_and_gets_no_more() {
+    let (puppets, shutdowns, channel) = two_replicas().await;
+    let calls = join_all((0..2).map(|_| tell(&channel, "wait")));
+    let leaving = async {
+        assert_eq!(acted(&puppets, 2).await, [1, 1]);
+        shutdowns[0].leave();
+
+        // It answers until it has been heard of; none of these may fail.
+        let mut in_a_row = 0;
+        while in_a_row < 16 {
+            let before = *puppets[0].acts.borrow();
+            assert_eq!(tell(&channel, "hello").await.unwrap(), "hello");
+            in_a_row = if *puppets[0].acts.borrow() == before { in_a_row + 1 } else { 0 };
+        }
+        for puppet in &puppets {
+            puppet.go_on.notify_waiters();
+        }
+    };
+
+    let (answers, ()) =
+        tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(calls, leaving) }).await.unwrap();
+
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let others = *puppets[1].acts.borrow();
+    assert!(others >= 17, "{others}");
+    assert_eq!(
+        shutdowns[0].drain(Duration::from_secs(10)).await,
+        Drained::Finished,
+        "nobody keeps it from ending"
+    );
+}
+
+#[tokio::test]
+async fn a_replica_that_dies_amid_its_calls_loses_those_alone() {
+    let (puppets, shutdowns, channel) = two_replicas().await;
+    let calls = join_all((0..8).map(|_| tell(&channel, "wait")));
+    let dying = async {
+        assert_eq!(acted(&puppets, 8).await, [4, 4]);
+        shutdowns[0].drain(Duration::ZERO).await;
+        let mut failures = 0;
+        for _ in 0..32 {
+            failures += i32::from(tell(&channel, "hello").await.is_err());
+        }
+        puppets[1].go_on.notify_waiters();
+        failures
+    };
+
+    let (answers, failures) = tokio::join!(calls, dying);
+
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4, "{answers:?}");
+    assert!(failures <= 1, "{failures} of 32 calls went to a replica that is known to be dead");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{Credentials, Subject, federation::ProviderName};
 use crate::metadata::{
     Actor, Via,
     accounts::Role,
-    credentials::{Credential, Limits, Revocation},
+    credentials::{Credential, Limits, RepositoryPattern, Revocation},
 };
 
 pub mod client;
@@ -124,6 +124,20 @@ pub struct Permit {
     pub credential: Option<CredentialId>,
     /// The actor of writes that follow.
     pub actor: Actor,
+    /// Of the private repositories that the subject may read: which may be read with this credential.
+    pub reads: Reads,
+}
+
+/// Which private repositories something is good for, of those that its holder may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// For none.
+    #[default]
+    Public,
+    /// For all.
+    All,
+    /// For those that one of these matches.
+    Within(Vec<RepositoryPattern>),
 }
 
 /// An account that somebody wants.

@@ -5,13 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use oci::{SessionId, Span};
-use service_kit::grpc::{GrpcChannel, streaming, unary};
+use service_kit::grpc::{GrpcChannel, placed, streaming, unary};
 
-use super::{Append, Appended, BlobError, Blobs, Finish, Finished, Grant, Opened};
+use super::{
+    Append, Appended, BlobError, Blobs, Delivery, Finish, Finished, Grant, HandoffPath, Opened, RedirectUrl,
+};
 use crate::{
     ByteStream, body,
     call::{self, MAX_MESSAGE_BYTES, concluded},
-    convert::{BadField, Wire as _, read},
+    convert::{BadField, Wire as _, parsed, read},
     status::error_of,
     wire::{self, blob_service_client::BlobServiceClient, open_response::Message},
 };
@@ -49,27 +51,41 @@ impl Blobs for BlobClient {
         concluded("finishing an upload", answer, Finished::from_message)
     }
 
-    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
+    async fn open(&self, grant: &Grant, span: Option<Span>, delivery: Delivery) -> Result<Opened, BlobError> {
         let attempted = "opening a blob";
-        let message =
-            wire::OpenRequest { grant: Some(grant.to_message()), span: span.as_ref().map(Span::to_message) };
+        let message = wire::OpenRequest {
+            grant: Some(grant.to_message()),
+            span: span.as_ref().map(Span::to_message),
+            delivery: Some(delivery.to_message()),
+        };
+        // Each replica may keep what it has read: the same content is read at the same one, as long as that can be.
+        let request = placed(streaming(message), &grant.locator.content.to_string());
         let mut service = self.service.clone();
         let call = async {
-            let mut messages = service.open(streaming(message)).await?.into_inner();
-            let first = messages.message().await?;
+            let mut messages = service.open(request).await?.into_inner();
+            let first = messages.message().await?.and_then(|first| first.message);
+            // Nothing follows: the end is heard here, because a call that is given up counts as misconduct.
+            if matches!(first, Some(Message::Handoff(_) | Message::Redirect(_))) {
+                messages.message().await?;
+            }
             Ok((first, messages))
         };
         let (first, messages) = call::within(self.deadline, call)
             .await
             .map_err(|status| error_of::<BlobError>(attempted, &status))?;
 
-        let span = announced(first).map_err(|bad| call::unreadable::<BlobError>(attempted, &bad))?;
+        let announced = announced(first).map_err(|bad| call::unreadable::<BlobError>(attempted, &bad))?;
+        let span = match announced {
+            Announced::Bytes(span) => span,
+            Announced::Handoff(path) => return Ok(Opened::Handoff { path }),
+            Announced::Redirect(url) => return Ok(Opened::Redirect { url }),
+        };
         let mut body = body::counted(messages, span.length);
         // Nobody asks for the bytes of nothing: the end is heard here.
         if span.length == 0 && body.next().await.is_some() {
             return Err(BlobError::Unavailable { attempted: attempted.into() });
         }
-        Ok(Opened { span, body })
+        Ok(Opened::Stream { span, body })
     }
 
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {
@@ -80,9 +96,18 @@ impl Blobs for BlobClient {
     }
 }
 
-fn announced(first: Option<wire::OpenResponse>) -> Result<Span, BadField> {
-    match first.and_then(|first| first.message) {
-        Some(Message::Header(header)) => read("span", header.span),
+/// What the first message of an answer says.
+enum Announced {
+    Bytes(Span),
+    Handoff(HandoffPath),
+    Redirect(RedirectUrl),
+}
+
+fn announced(first: Option<Message>) -> Result<Announced, BadField> {
+    match first {
+        Some(Message::Header(header)) => read("span", header.span).map(Announced::Bytes),
+        Some(Message::Handoff(path)) => parsed("handoff", &path).map(Announced::Handoff),
+        Some(Message::Redirect(url)) => parsed("redirect", &url).map(Announced::Redirect),
         _ => Err(BadField::Absent { field: "header" }),
     }
 }

@@ -49,6 +49,13 @@ impl GrantKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes()))
     }
 
+    /// What tells this key from others and does not say it, in hex.
+    pub fn fingerprint(&self) -> String {
+        let tag = hmac::sign(&self.0, b"bucket-fingerprint-1");
+        let short = tag.as_ref().iter().take(16).fold(0, |hex, byte| (hex << 8) | u128::from(*byte));
+        format!("{short:032x}")
+    }
+
     /// Grants reading `locator` for `repository` until `expires`.
     pub fn grant(
         &self,

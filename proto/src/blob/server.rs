@@ -8,7 +8,7 @@ use oci::Span;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Append, Blobs, Finish};
+use super::{Append, Blobs, Delivery, Finish};
 use crate::{
     body,
     call::{Answer, MAX_MESSAGE_BYTES},
@@ -51,13 +51,13 @@ impl BlobService for Server {
     }
 
     async fn open(&self, request: Request<wire::OpenRequest>) -> Answer<Self::OpenStream> {
-        let wire::OpenRequest { grant, span } = request.into_inner();
+        let wire::OpenRequest { grant, span, delivery } = request.into_inner();
         let grant = read("grant", grant)?;
         let span = span.map(Span::from_message).transpose()?;
+        let delivery = delivery.map(Delivery::from_message).transpose()?.unwrap_or_default();
 
-        let opened = self.0.open(&grant, span).await.map_err(status_of)?;
-        let header = wire::OpenHeader { span: Some(opened.span.to_message()) };
-        Ok(Response::new(Box::pin(body::opened(header, opened.body))))
+        let opened = self.0.open(&grant, span, delivery).await.map_err(status_of)?;
+        Ok(Response::new(Box::pin(body::opened(opened))))
     }
 
     async fn discard(&self, request: Request<wire::DiscardRequest>) -> Answer<wire::DiscardResponse> {

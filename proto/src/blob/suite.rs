@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use oci::{Digest, Generation, Locator, RepositoryName, SessionId, Span};
 
 use super::{
-    Append, Appended, BlobError, Blobs, Ended, Finish, Finished, Grant, GrantKey, GrantRefused, HashState,
-    Opened, Part,
+    Append, Appended, BlobError, Blobs, Delivery, Ended, Finish, Finished, Grant, GrantKey, GrantRefused,
+    HashState, Opened, Part,
 };
 use crate::{ByteStream, StreamError, empty_stream, stream_of};
 
@@ -73,8 +73,8 @@ impl Upload<'_> {
         body: ByteStream,
         expected_bytes: Option<u64>,
     ) -> Result<Appended, BlobError> {
-        let Appended { offset, hash, .. } = after.clone();
-        self.blobs.append(Append { session: self.session, offset, hash, expected_bytes }, body).await
+        let Appended { part: before, offset, hash, .. } = after.clone();
+        self.blobs.append(Append { session: self.session, before, offset, hash, expected_bytes }, body).await
     }
 
     /// The finish of what has been recorded, in order.
@@ -119,8 +119,12 @@ impl Harness {
         locator: &Locator,
         size_bytes: u64,
         span: Option<Span>,
-    ) -> Result<Opened, BlobError> {
-        self.blobs.open(&self.grant(locator, size_bytes), span).await
+    ) -> Result<Streamed, BlobError> {
+        let grant = self.grant(locator, size_bytes);
+        match self.blobs.open(&grant, span, Delivery::default()).await? {
+            Opened::Stream { span, body } => Ok(Streamed { span, body }),
+            other => panic!("{other:?} for who takes only bytes"),
+        }
     }
 
     async fn read(&self, locator: &Locator, size_bytes: u64) -> Bytes {
@@ -130,11 +134,17 @@ impl Harness {
     }
 
     async fn refused(&self, grant: &Grant) -> GrantRefused {
-        match self.blobs.open(grant, None).await {
+        match self.blobs.open(grant, None, Delivery::default()).await {
             Err(BlobError::GrantRefused { why }) => why,
             other => panic!("{other:?} of {grant:?}"),
         }
     }
+}
+
+/// A blob that came as bytes.
+struct Streamed {
+    span: Span,
+    body: ByteStream,
 }
 
 /// Before the first append.

@@ -7,11 +7,13 @@ use super::{
     BadField, Wire, bytes_32, enumeration, parsed, parsed_option, printed, read_all, timestamp, written_all,
 };
 use crate::{
-    blob::{Append, Appended, Ended, Finish, Finished, Grant, HashState, Part},
+    blob::{Append, Appended, Delivery, Ended, Finish, Finished, Grant, Handoff, HashState, Part, Redirect},
     wire,
 };
 
 enumeration!(Ended, wire::Ended, "ended", [Complete, Cut]);
+enumeration!(Handoff, wire::Handoff, "handoff", [Never, File, Replica]);
+enumeration!(Redirect, wire::Redirect, "redirect", [Never, Allowed]);
 
 impl Wire for Part {
     type Message = wire::Part;
@@ -36,12 +38,14 @@ impl Wire for Append {
             offset: self.offset,
             hash_state: self.hash.0.clone(),
             expected_bytes: self.expected_bytes,
+            before: self.before.as_ref().map(Part::to_message),
         }
     }
 
     fn from_message(message: wire::AppendHeader) -> Result<Self, BadField> {
         Ok(Self {
             session: parsed("session", &message.session)?,
+            before: message.before.map(Part::from_message).transpose()?,
             offset: message.offset,
             hash: HashState(message.hash_state),
             expected_bytes: message.expected_bytes,
@@ -148,6 +152,20 @@ impl Wire for Grant {
             expires: timestamp("expires_ms", message.expires_ms)?,
             mac: bytes_32("mac", &message.mac)?,
         })
+    }
+}
+
+impl Wire for Delivery {
+    type Message = wire::Delivery;
+
+    fn to_message(&self) -> wire::Delivery {
+        let Self { handoff, redirect } = self;
+        wire::Delivery { handoff: handoff.to_message(), redirect: redirect.to_message() }
+    }
+
+    fn from_message(message: wire::Delivery) -> Result<Self, BadField> {
+        let wire::Delivery { handoff, redirect } = message;
+        Ok(Self { handoff: Handoff::from_message(handoff)?, redirect: Redirect::from_message(redirect)? })
     }
 }
 

@@ -4,11 +4,17 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use service_kit::grpc::calling_account;
 
-use super::{BadField, Wire, address, parsed, parsed_option, printed, read, subject, timestamp};
+use super::{
+    BadField, Wire, address, parsed, parsed_option, printed, read,
+    search::{pattern_texts, patterns},
+    subject, timestamp,
+};
 use crate::{
     auth::{
         Credentials,
-        identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
+        identities::{
+            Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, Reads, WantedCredential,
+        },
     },
     metadata::{Via, accounts::Role},
     wire::{self, DeedKind},
@@ -94,6 +100,11 @@ impl Wire for Permit {
             role: self.role.to_message(),
             actor: Some(self.actor.to_message()),
             credential: printed(self.credential.as_ref()),
+            reads_private: self.reads != Reads::Public,
+            within: match &self.reads {
+                Reads::Within(patterns) => pattern_texts(patterns),
+                Reads::Public | Reads::All => Vec::new(),
+            },
         }
     }
 
@@ -103,6 +114,11 @@ impl Wire for Permit {
             role: Role::from_message(message.role)?,
             credential: parsed_option("credential", message.credential.as_deref())?,
             actor: read("actor", message.actor)?,
+            reads: match (message.reads_private, patterns("within", message.within)?) {
+                (false, _) => Reads::Public,
+                (true, within) if within.is_empty() => Reads::All,
+                (true, within) => Reads::Within(within),
+            },
         })
     }
 }

@@ -8,7 +8,7 @@ use oci::{AccountName, Digest, Namespace, Need, Needed, RepositoryName, Span, Ta
 use super::{repositories, uploads, *};
 use crate::{
     auth::{IssuedToken, KeyId, Offline, PublicKey, TokenRequest, VerificationKey},
-    blob::{Append, Appended, Ended, Finish, Finished, Grant, HashState, Part},
+    blob::{Append, Appended, Delivery, Ended, Finish, Finished, Grant, Handoff, HashState, Part, Redirect},
     metadata::{
         Actor, More, Page, PageRequest, Standing, Via, Visibility,
         accounts::{
@@ -38,6 +38,7 @@ mod federation;
 mod identities;
 mod keys;
 mod proofs;
+mod search;
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const LOCATOR: &str = "disk/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855+/01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -107,9 +108,10 @@ fn appended() -> Appended {
 
 #[test]
 fn what_the_blob_contract_says_reads_back() {
-    let append = Append { session: parse(SESSION), offset: 3, hash: hash(), expected_bytes: Some(0) };
+    let (session, before) = (parse(SESSION), Some(part()));
+    let append = Append { session, before, offset: 3, hash: hash(), expected_bytes: Some(0) };
     reads_back(&append);
-    reads_back(&Append { expected_bytes: None, hash: HashState::default(), ..append });
+    reads_back(&Append { before: None, expected_bytes: None, hash: HashState::default(), ..append });
 
     reads_back(&appended());
     reads_back(&Appended { part: None, ended: Ended::Complete, ..appended() });
@@ -129,6 +131,10 @@ fn what_the_blob_contract_says_reads_back() {
     reads_back(&Finished::Published { locator: parse(LOCATOR), size_bytes: 9 });
     reads_back(&Finished::Cut(appended()));
     reads_back(&Span { first: 3, length: 4 });
+    for handoff in [Handoff::Never, Handoff::File, Handoff::Replica] {
+        reads_back(&Delivery { handoff, redirect: Redirect::Never });
+        reads_back(&Delivery { handoff, redirect: Redirect::Allowed });
+    }
     reads_back(&Grant {
         locator: parse(LOCATOR),
         repository: parse("alice/app"),

@@ -10,16 +10,18 @@ use serde::{Deserialize, Serialize};
 
 pub use client::RepositoriesClient;
 pub use history::{TagChange, TagEvent, TagHistory, WantedHistory};
-pub use listing::{MAX_ALSO, WantedRepositories};
+pub use listing::{MAX_ALSO, RepositoryEntry, Viewer, WantedRepositories};
 pub use referrers::{ReferrerPlace, Referrers, WantedReferrers};
+pub use search::{Found, FoundRepository, Place, Reader, SearchQuery, WantedSearch};
 
-use super::{Actor, Page, PageRequest, Visibility, quotas::Size};
+use super::{Actor, Page, PageRequest, quotas::Size};
 use crate::blob::Grant;
 
 pub mod client;
 mod history;
 mod listing;
 mod referrers;
+pub mod search;
 pub mod server;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -137,6 +139,13 @@ pub trait Repositories: Send + Sync + 'static {
         &self,
         wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError>;
+
+    /// The repositories that somebody may read: all of them, or those with words that begin as those that are looked
+    /// for. Of others nothing is told, neither by what is found nor by where it goes on.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn search(&self, wanted: &WantedSearch) -> Result<Found, RepositoryError>;
 }
 
 /// What somebody wants to know a blob for.
@@ -215,28 +224,6 @@ impl Expected {
             Self::Digest(expected) => current == Some(expected),
         }
     }
-}
-
-/// Whose view of the list of repositories is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Viewer {
-    /// Sees what is public.
-    Outsider,
-    /// Sees all.
-    Administrator,
-}
-
-/// A repository in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositoryEntry {
-    /// Its name.
-    pub name: RepositoryName,
-    /// Who can see it.
-    pub visibility: Visibility,
-    /// When a tag or manifest changed last.
-    pub updated: Timestamp,
-    /// Bytes of all that it links, each once.
-    pub size_bytes: u64,
 }
 
 /// What a caller of [`Repositories`] can do something about.

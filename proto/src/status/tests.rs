@@ -44,6 +44,16 @@ fn blob_errors_survive() {
 }
 
 #[test]
+fn backup_errors_survive() {
+    survives(&[
+        BackupError::Taken { until: parse("2030-01-31T12:00:00Z") },
+        BackupError::Damaged { what: "a record".to_owned() },
+        BackupError::NoSpace { attempted: attempted() },
+        BackupError::Unavailable { attempted: attempted() },
+    ]);
+}
+
+#[test]
 fn auth_errors_survive() {
     survives(&[
         AuthError::WrongCredentials,

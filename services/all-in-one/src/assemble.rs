@@ -8,9 +8,11 @@ use std::{
 
 use auth::mail::Mail;
 use axum::Router;
-use metadata::keyspace::embedded::Embedded;
+use blob::config::Storage;
+use metadata::engine::Engine;
 use proto::metadata::{
-    Accounts, AuditLog, Credentials, Organizations, Proofs, Quotas, Reclaim, Repositories, Rules, Users,
+    Accounts, AuditLog, Backup, Credentials, Integrity, Organizations, Proofs, Quotas, Reclaim, Repositories,
+    Rules, Users,
 };
 use service_kit::{
     clock::{self, Clock},
@@ -49,6 +51,10 @@ pub struct Hub {
     pub quotas: Arc<dyn Quotas>,
     /// For operators.
     pub proofs: Arc<dyn Proofs>,
+    /// For operators.
+    pub integrity: Arc<dyn Integrity>,
+    /// For operators.
+    pub backup: Arc<dyn Backup>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -73,7 +79,7 @@ pub enum AssembleError {
     Secrets(#[from] SecretsError),
     /// The metadata engine cannot be opened.
     #[error(transparent)]
-    Engine(#[from] metadata::keyspace::embedded::OpenError),
+    Engine(#[from] metadata::engine::OpenError),
     /// The keyspace is not ours to use.
     #[error(transparent)]
     Keyspace(#[from] metadata::schema::FoundError),
@@ -85,7 +91,7 @@ pub enum AssembleError {
     Signing(#[from] auth::PrepareError),
     /// The blob store cannot be opened.
     #[error(transparent)]
-    Store(#[from] blob::store::disk::OpenError),
+    Store(#[from] blob::store::OpenError),
 }
 
 /// Puts the services of one process together, over the directory `data`.
@@ -97,7 +103,8 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
     let (clock, random) = (clock::system(), random::system());
     let secrets = Secrets::in_directory(data, random.as_ref())?;
 
-    let metadata = found_metadata(settings, data, &secrets, (clock.clone(), random.clone())).await?;
+    let metadata =
+        found_metadata((settings, data), &secrets, process, (clock.clone(), random.clone())).await?;
     process.shutdown.spawn(metadata.write_pulls(process.shutdown.clone()));
 
     let blobs =
@@ -128,6 +135,8 @@ pub async fn hub(settings: &Settings, data: &Path, process: &Process) -> Result<
         audit: metadata.clone(),
         quotas: metadata.clone(),
         proofs: metadata.clone(),
+        integrity: metadata.clone(),
+        backup: metadata.clone(),
         repositories: metadata,
     })
 }
@@ -166,20 +175,24 @@ fn pages(auth: &auth::Service, metadata: &Arc<metadata::Service>) -> ui::Service
 }
 
 async fn found_metadata(
-    settings: &Settings,
-    data: &Path,
+    (settings, data): (&Settings, &Path),
     secrets: &Secrets,
+    process: &Process,
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
 ) -> Result<Arc<metadata::Service>, AssembleError> {
+    let directory = settings.metadata.directory().unwrap_or_else(|| data.join("metadata"));
     let config = metadata::config::Config {
+        server: settings.metadata.server(),
         new_repositories: settings.new_repositories,
         quota: settings.quota,
         reclaim: settings.reclaim,
         audit: settings.audit,
-        ..metadata::config::Config::new(data.join("metadata"), secrets.grants())
+        ..metadata::config::Config::new(directory, secrets.grants())
     };
-    let keyspace = Arc::new(Embedded::open(&config.engine())?);
-    Ok(Arc::new(metadata::Service::found(keyspace, &config, clock, random).await?))
+    let engine = Engine::open(&config, Arc::clone(&random)).await?;
+    let metadata = Arc::new(metadata::Service::found(engine.keyspace(), &config, clock, random).await?);
+    process.shutdown.spawn(engine.report_to(process.readiness.clone(), process.shutdown.clone()));
+    Ok(metadata)
 }
 
 /// Bytes, and who deletes those that nobody needs.
@@ -190,14 +203,20 @@ async fn open_blobs(
     metadata: &Arc<metadata::Service>,
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
 ) -> Result<Arc<blob::Service>, AssembleError> {
+    let storage = settings.blob.storage().unwrap_or_else(|| Storage::Directory(data.join("blobs")));
     let config = blob::config::Config {
-        directory: data.join("blobs"),
-        store: blob::config::default_store(),
+        store: storage.default_name(),
+        storage,
+        claim: settings.blob.claim,
         grant_secret: secrets.grants(),
+        // nginx reads the directory, which is on the same machine.
+        handoff_listen: None,
         reserve_bytes: settings.reserve_bytes,
+        cache: None,
         sweep: settings.sweep,
     };
-    let blobs = Arc::new(blob::Service::open(&config, clock, random).await?);
+    let new = blob::is_new(&**metadata);
+    let blobs = Arc::new(blob::Service::open(&config, new, clock, random).await?);
 
     let swept = blob::sweep::Services { reclaim: metadata.clone(), repositories: metadata.clone() };
     let sweeper = blobs.sweeper(swept, settings.sweep);

@@ -24,6 +24,8 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// Where it listens; `127.0.0.1:9911` by default. `--listen` wins.
     pub listen: SocketAddr,
+    /// The engine that keeps metadata; a file under `data` by default. `--metadata` wins.
+    pub metadata: metadata::config::EngineConfig,
     /// What a repository is when its first push makes it: `private` (the default) or `public`.
     pub new_repositories: Visibility,
     /// How many bytes each namespace may use that has no quota of its own; `unlimited` by default.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// When what is not needed any more goes.
     pub reclaim: metadata::config::ReclaimConfig,
+    /// The bucket that blobs are kept in; by default they are where everything is.
+    pub blob: blob::config::Elsewhere,
     /// How it is deleted, and how what is kept is verified.
     pub sweep: blob::sweep::SweepConfig,
     /// How much of the audit log is kept.
@@ -68,11 +72,13 @@ impl Default for Settings {
         Self {
             data: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 9911)),
+            metadata: metadata::config::EngineConfig::default(),
             new_repositories: Visibility::Private,
             quota: ByteLimit::Unlimited,
             reserve_bytes: blob::config::default_reserve(),
             reclaim: metadata::config::ReclaimConfig::default(),
             audit: metadata::config::AuditConfig::default(),
+            blob: blob::config::Elsewhere::default(),
             sweep: blob::sweep::SweepConfig::default(),
             registry: registry_api::config::Config::default(),
             ui: ui::config::Config::default(),

@@ -13,6 +13,8 @@ use auth::{
     start::{self, First, StartError},
 };
 use clap::{Args, Parser, Subcommand};
+use metadata::{config::EngineUrl, keyspace::resp::UrlError};
+use secrecy::SecretString;
 use service_kit::{
     config::{self, ConfigError},
     http::{Edge, EdgeOptions},
@@ -44,6 +46,14 @@ struct Serve {
     /// Where to listen [default: 127.0.0.1:9911]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Where metadata is kept: redis://, rediss://, redis+sentinel://, redis+cluster://, ledis:// or
+    /// embedded:DIRECTORY [default: under the data directory]
+    // A secret, because it may hold a password, and what is not understood would be repeated.
+    #[arg(long, value_name = "URL")]
+    metadata: Option<SecretString>,
+    /// Keep metadata also in a server that keeps nothing on disk, and lose it with that
+    #[arg(long)]
+    volatile: bool,
     /// The configuration file (TOML). Keys can also come from the environment as `BUCKET_<SECTION>__<KEY>`.
     #[arg(long, value_name = "FILE", env = "BUCKET_CONFIG")]
     config: Option<PathBuf>,
@@ -53,6 +63,8 @@ struct Serve {
 enum MainError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("--metadata")]
+    Metadata(#[from] UrlError),
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
@@ -76,6 +88,9 @@ async fn serve(arguments: Serve) -> Result<(), MainError> {
     let mut settings = Settings::load(arguments.config.as_deref())?;
     settings.data = arguments.data.or(settings.data);
     settings.listen = arguments.listen.unwrap_or(settings.listen);
+    settings.metadata.url =
+        arguments.metadata.map(EngineUrl::try_from).transpose()?.or(settings.metadata.url);
+    settings.metadata.volatile |= arguments.volatile;
 
     let (data, admin) = (settings.data(), settings.admin());
     let process = Process::begin("bucket", &settings.telemetry, &admin).await?;

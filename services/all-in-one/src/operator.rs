@@ -11,10 +11,12 @@ use clap::{Args, Subcommand};
 use proto::{
     descriptors,
     metadata::{
-        AccountError, ReclaimError, RepositoryError,
+        AccountError, BackupError, ReclaimError, RepositoryError,
         accounts::{self, AccountsClient},
         audit::AuditLogClient,
+        backup::{self, BackupClient},
         credentials::{self, CredentialsClient},
+        integrity::{self, IntegrityClient},
         organizations::{self as orgs, OrganizationsClient},
         proofs::{self, ProofsClient},
         quotas::QuotasClient,
@@ -38,7 +40,12 @@ use crate::{
 };
 
 mod audit;
+mod backups;
+mod checking;
+mod configuration;
+mod dumping;
 mod keys;
+mod loading;
 mod organizations;
 mod quotas;
 mod reclaiming;
@@ -82,9 +89,15 @@ pub enum Command {
     Token(tokens::Command),
     /// Says who did what, when and from where, the newest first.
     Audit(audit::Audit),
+    /// Checks what a hub keeps, dumps all of it, and loads a dump where there is none.
+    #[command(subcommand)]
+    Metadata(backups::Command),
     /// Lists the keys that sign the registry's tokens, and lets another one take over.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Says what is wrong with a configuration file.
+    #[command(subcommand)]
+    Config(configuration::Command),
     /// Makes keys that sign tokens of service accounts.
     #[command(subcommand)]
     ServiceKey(service_accounts::KeyCommand),
@@ -146,6 +159,15 @@ pub enum OperatorError {
     /// Metadata did not do it.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// Metadata did not give a dump.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The dump cannot be kept.
+    #[error(transparent)]
+    Dump(#[from] dumping::DumpError),
+    /// The dump cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] loading::LoadingError),
     /// The password cannot be hashed.
     #[error(transparent)]
     Hash(#[from] auth::password::HashError),
@@ -164,6 +186,14 @@ pub enum OperatorError {
     /// The rules cannot be read.
     #[error(transparent)]
     RulesFile(#[from] rules::FileError),
+    /// What is kept does not agree with itself.
+    #[error("findings that are left: {left}{}", help(*mendable))]
+    Disagreement {
+        /// How many.
+        left: u64,
+        /// How many of them could be mended, and were not.
+        mendable: u64,
+    },
     /// What is said cannot be written.
     #[error("writing the answer: {0}")]
     Output(#[from] io::Error),
@@ -182,6 +212,8 @@ struct Operator {
     audit: AuditLogClient,
     quotas: QuotasClient,
     proofs: ProofsClient,
+    integrity: IntegrityClient,
+    backup: BackupClient,
 }
 
 impl Command {
@@ -200,7 +232,9 @@ impl Command {
             Self::Quota(quota) => quota.run(&Operator::of(quota.which())?, out).await,
             Self::Token(token) => token.run(&Operator::of(token.which())?, out).await,
             Self::Audit(audit) => audit.run(&Operator::of(&audit.which)?, out).await,
+            Self::Metadata(command) => command.run(out).await,
             Self::Keys(keys) => keys.run(&Operator::of(keys.which())?, out).await,
+            Self::Config(command) => command.run(out),
             Self::ServiceKey(command) => command.run(out),
             Self::ServiceToken(command) => command.run(out),
         }
@@ -230,9 +264,18 @@ impl Operator {
             audit: AuditLogClient::new(channel.clone(), DEADLINE),
             quotas: QuotasClient::new(channel.clone(), DEADLINE),
             proofs: ProofsClient::new(channel.clone(), DEADLINE),
+            integrity: IntegrityClient::new(channel.clone(), DEADLINE),
+            backup: BackupClient::new(channel.clone(), DEADLINE),
             reclaim: ReclaimClient::new(channel, DEADLINE),
         })
     }
+}
+
+fn help(mendable: u64) -> String {
+    if mendable == 0 {
+        return ": each says above what helps".to_owned();
+    }
+    format!(": `bucket metadata check --repair` mends {mendable} of them")
 }
 
 fn of_this_machine(which: &Which) -> Result<GrpcClientConfig, OperatorError> {
@@ -277,6 +320,8 @@ pub fn serve(hub: &Hub, data: &Path, process: &Process) -> Result<(), ServeError
     let routes = proto::metadata::audit::server::add_to(routes, hub.audit.clone());
     let routes = proto::metadata::quotas::server::add_to(routes, hub.quotas.clone());
     let routes = proofs::server::add_to(routes, hub.proofs.clone());
+    let routes = integrity::server::add_to(routes, hub.integrity.clone());
+    let routes = backup::server::add_to(routes, hub.backup.clone());
 
     Ok(process.serve_grpc_socket(routes, &data.join(SOCKET), options, descriptors::METADATA)?)
 }

@@ -96,6 +96,7 @@ fn permit(login: &Authenticated, asker: &Asker) -> Permit {
         role: principal.role(),
         credential: credential.map(|credential| credential.id.clone()),
         actor: actor(principal, asker),
+        reads: principal.reads(),
     }
 }
 

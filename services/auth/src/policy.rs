@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use oci::{AccountName, Action, CredentialId, Namespace, RepositoryName, Resource, RobotName, Scope};
 use proto::{
-    auth::Subject,
+    auth::{Subject, identities::Reads},
     metadata::{
         Visibility,
         accounts::{NamespaceFacts, NamespaceKind, RepositoryFacts, Role},
@@ -93,6 +93,17 @@ impl Principal {
                 Some(limits)
             }
             Self::Anonymous | Self::User { .. } => None,
+        }
+    }
+
+    /// Which private repositories its credential lets it read, of those that it may.
+    pub fn reads(&self) -> Reads {
+        match (self, self.limits()) {
+            (Self::Anonymous, _) => Reads::Public,
+            (_, None) => Reads::All,
+            (_, Some(limits)) if !limits.actions.contains(&Permission::Pull) => Reads::Public,
+            (_, Some(limits)) if limits.repositories.is_empty() => Reads::All,
+            (_, Some(limits)) => Reads::Within(limits.repositories.clone()),
         }
     }
 

@@ -5,7 +5,25 @@
 // blobs/<algorithm>/<first two hex>/<hex>-<generation>         content
 // blobs/<algorithm>/<first two hex>/<hex>-<generation>-<sign>  content sealed under the key called <sign>
 // tmp/<generation>                                             what is not committed yet, on disks only
-// bucket-store                                                 which store a directory is, on disks only
+// tmp/<generation>-<step>                                      what a check of the store writes and removes
+// bucket-store                                                 which store a directory or bucket is; of a bucket, also whose
+//
+// In object stores, where bytes are written before anybody knows their digest and cannot be renamed:
+// data/<generation>/content                                    the bytes of content; its name under blobs/ is a small object
+// data/<generation>/<hash>-blobs-<algorithm>-…                 which name these bytes are for, and how they end
+// uploads/<session>/open-<generation>                          which multipart upload makes the bytes of <generation>
+//
+// In Swift, where content has as many objects as segments, and one that lists them:
+// data/<generation>/<number>-<generation of the part>          a segment of the content of <generation>, written once by one append
+// data/<generation>/claimed, data/<generation>/confirmed       which name the segments are for, if several could claim them
+// data/<generation>/blobs-<algorithm>-…                        the content with that name: its bytes, or the list of its segments
+// uploads/<session>/open-<generation>                          that there are, or were, segments for <generation>
+//
+// A cache of contents has one directory, with `+` for `/` in their names:
+//
+// blobs+<algorithm>+<first two hex>+…                          a copy of content
+// partial+<number>+blobs+…                                     one that is being fetched, under a number of its own
+// lock                                                         whose directory it is
 //
 // 256 directories for each algorithm keep listings short, and are made at the start: a new blob syncs one directory, and
 // no path of directories. A generation never comes back, so no name does.
@@ -24,11 +42,19 @@ pub struct ObjectName {
 /// Where a directory keeps what is not committed yet.
 pub(crate) const TEMPORARY: &str = "tmp";
 
-/// The file that says which store a directory is.
+/// What says which store a directory, bucket or container is.
 pub(crate) const MARKER: &str = "bucket-store";
+
+/// The file that the process holds whose cache a directory is.
+pub(crate) const CACHE_LOCK: &str = "lock";
+
+/// What the name of a copy begins with that is being fetched.
+pub(crate) const CACHE_PARTIAL: &str = "partial+";
 
 const UPLOADS: &str = "uploads";
 const BLOBS: &str = "blobs";
+const DATA: &str = "data";
+const OPEN: &str = "open-";
 
 impl ObjectName {
     /// The part of `session` that begins at `offset`.
@@ -51,11 +77,9 @@ impl ObjectName {
     pub(crate) fn parse(path: &str) -> Option<(Self, Named)> {
         let parts: Vec<&str> = path.split('/').collect();
         let (name, named) = match parts[..] {
-            [UPLOADS, session, part] => {
-                let (offset, generation) = part.split_once('-')?;
+            [UPLOADS, session, last] => {
                 let session = session.parse().ok()?;
-                let name = Self::part(&session, offset.parse().ok()?, &generation.parse().ok()?);
-                (name, Named::Part(session))
+                (Self::within(&session, last)?, Named::Part(session))
             }
             [BLOBS, algorithm, _, last] => {
                 let (hex, rest) = last.split_once('-')?;
@@ -71,6 +95,53 @@ impl ObjectName {
         (name.path == path).then_some((name, named))
     }
 
+    /// What an object called `last` is among the parts of `session`.
+    fn within(session: &SessionId, last: &str) -> Option<Self> {
+        if let Some(generation) = last.strip_prefix(OPEN) {
+            return Some(Self::opened(session, &generation.parse().ok()?));
+        }
+        let (offset, generation) = last.split_once('-')?;
+        Some(Self::part(session, offset.parse().ok()?, &generation.parse().ok()?))
+    }
+
+    /// What says by which multipart upload the parts of `session` become the bytes of `generation`.
+    pub(crate) fn opened(session: &SessionId, generation: &Generation) -> Self {
+        let path = format!("{}/{OPEN}{generation}", upload(session));
+        Self { path, generation: generation.clone() }
+    }
+
+    /// Whether it says so.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.is_part() && self.path.rsplit('/').next().is_some_and(|last| last.starts_with(OPEN))
+    }
+
+    /// The session of a part.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match Self::parse(&self.path)?.1 {
+            Named::Part(session) => Some(session),
+            Named::Content(..) => None,
+        }
+    }
+
+    /// Where a part begins.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        let last = self.path.rsplit('/').next().filter(|_| self.is_part())?;
+        last.split_once('-')?.0.parse().ok()
+    }
+
+    /// The same content, as `generation` brings it.
+    pub(crate) fn under(&self, generation: &Generation) -> Option<Self> {
+        match Self::parse(&self.path)?.1 {
+            Named::Content(content, _) => Some(Self::content(&content, generation)),
+            Named::Part(_) => None,
+        }
+    }
+
+    /// What tells it from all others of its content or session.
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
     /// Whether it is a part of an upload. Parts of one upload lie in a directory of their own.
     pub(crate) fn is_part(&self) -> bool {
         self.path.starts_with(UPLOADS)
@@ -79,6 +150,17 @@ impl ObjectName {
     /// The name, relative to the store and with `/` between its parts.
     pub fn as_str(&self) -> &str {
         &self.path
+    }
+
+    /// What its copy in a cache is called.
+    pub(crate) fn cached(&self) -> String {
+        self.path.replace('/', "+")
+    }
+
+    /// The content whose copy in a cache is called `file`; none if no cache of ours has made it.
+    pub(crate) fn of_cached(file: &str) -> Option<Self> {
+        let (name, named) = Self::parse(&file.replace('+', "/"))?;
+        matches!(named, Named::Content(..)).then_some(name)
     }
 
     /// What the object is called until it is committed. Unique, because its generation is.
@@ -133,6 +215,53 @@ pub(crate) fn upload(session: &SessionId) -> String {
     format!("{UPLOADS}/{session}")
 }
 
+/// What the names of all that belongs to the bytes of `generation` begin with in an object store.
+pub(crate) fn beside(generation: &Generation) -> String {
+    format!("{DATA}/{generation}/")
+}
+
+/// Where an object store has the bytes of `generation`.
+pub(crate) fn data(generation: &Generation) -> String {
+    format!("{}content", beside(generation))
+}
+
+/// What says that the bytes of its generation are those of `content`, and end as `ending` says: in hex, the same for the
+/// same bytes.
+pub(crate) fn claim(content: &ObjectName, ending: &str) -> String {
+    format!("{}{ending}-{}", beside(&content.generation), content.path.replace('/', "-"))
+}
+
+/// Whether `key` claims the bytes of its generation for `content`, however they end.
+pub(crate) fn is_claim(key: &str, content: &ObjectName) -> bool {
+    let claim = key.strip_prefix(&beside(&content.generation)).and_then(|claim| claim.split_once('-'));
+    claim.is_some_and(|(_, claimed)| claimed == content.path.replace('/', "-"))
+}
+
+/// What begins the names of all bytes, parts and contents of an object store.
+pub(crate) fn prefixes() -> [String; 3] {
+    [UPLOADS, BLOBS, DATA].map(|place| format!("{place}/"))
+}
+
+/// The segment with the number `index` of the bytes of `generation`, as the part `by` has brought it.
+pub(crate) fn segment(generation: &Generation, index: usize, by: &Generation) -> String {
+    format!("{}{index:06}-{by}", beside(generation))
+}
+
+/// Where those who would have the segments of `generation` say so first, and where they do so again.
+pub(crate) fn claims(generation: &Generation) -> [String; 2] {
+    ["claimed", "confirmed"].map(|step| format!("{}{step}", beside(generation)))
+}
+
+/// Where Swift has `content` itself, whoever else has the same segments.
+pub(crate) fn own(content: &ObjectName) -> String {
+    format!("{}{}", beside(&content.generation), content.path.replace('/', "-"))
+}
+
+/// What checks write in an object store, in the process that is called `generation`.
+pub(crate) fn check(generation: &Generation) -> String {
+    format!("{TEMPORARY}/{generation}-check")
+}
+
 /// What a self check writes under `generation`, and what it links that to.
 pub(crate) fn self_check(generation: &Generation) -> [String; 3] {
     ["written", "renamed", "linked"].map(|step| format!("{TEMPORARY}/{generation}-{step}"))
@@ -155,7 +284,7 @@ mod tests {
     use oci::Digest;
     use proptest::prelude::{Strategy, any, proptest};
 
-    use super::{Named, ObjectName, directories};
+    use super::{Named, ObjectName, claim, data, directories, is_claim};
 
     const GENERATION: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
@@ -192,10 +321,17 @@ mod tests {
         let found = ObjectName::parse(part.as_str());
         assert_eq!(found, Some((part, Named::Part(session))));
 
+        let opened = ObjectName::opened(&session, &generation);
+        let found = ObjectName::parse(opened.as_str());
+        assert!(opened.is_opened() && opened.offset().is_none());
+        assert_eq!(found, Some((opened, Named::Part(session))));
+
         let sign = Some("key-1".parse().unwrap());
         for content in [None, sign].map(|sign| oci::ContentId { digest: Digest::of_sha256(b"abc"), sign }) {
             let name = ObjectName::content(&content, &generation);
             let named = Named::Content(content, generation.clone());
+            assert_eq!(ObjectName::of_cached(&name.cached()), Some(name.clone()));
+            assert_eq!(ObjectName::of_cached(&format!("{}{}", super::CACHE_PARTIAL, name.cached())), None);
             assert_eq!(ObjectName::parse(name.as_str()), Some((name, named)));
         }
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -203,6 +339,20 @@ mod tests {
         for foreign in ["tmp/x", "uploads/x/y", "lost+found", misplaced.as_str(), "blobs/sha256/ba/../x"] {
             assert_eq!(ObjectName::parse(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_claim_is_of_one_content_however_the_bytes_end() {
+        let generation = GENERATION.parse().unwrap();
+        let plain = oci::ContentId::plain(Digest::of_sha256(b"abc"));
+        let sealed = oci::ContentId { sign: Some("key-1".parse().unwrap()), ..plain.clone() };
+        let [plain, sealed] = [plain, sealed].map(|content| ObjectName::content(&content, &generation));
+
+        let (one, other) = (claim(&plain, "0a"), claim(&plain, "0b"));
+
+        assert!(one != other && is_claim(&one, &plain) && is_claim(&other, &plain));
+        assert!(!is_claim(&one, &sealed) && !is_claim(&claim(&sealed, "0a"), &plain));
+        assert!(!is_claim(&data(&generation), &plain));
     }
 
     #[test]

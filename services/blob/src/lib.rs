@@ -9,11 +9,13 @@ use async_trait::async_trait;
 use oci::{SessionId, Span, StoreName};
 use proto::{
     ByteStream,
-    blob::{Append, Appended, BlobError, Blobs, Finish, Finished, Grant, GrantKey, Opened},
+    blob::{Append, Appended, BlobError, Blobs, Delivery, Finish, Finished, Grant, GrantKey, Opened},
+    metadata::RepositoryError,
 };
 use service_kit::{
     clock::Clock,
     failpoint,
+    handoff::{Asked, Found, Refused, Source},
     random::{Random, Ulids},
     readiness::Readiness,
     shutdown::Shutdown,
@@ -21,17 +23,23 @@ use service_kit::{
 use tokio::time::timeout;
 
 use crate::{
-    config::Config,
-    reads::Reads,
+    config::{CacheConfig, Config, Storage},
+    reads::{HandoffPort, Reads},
     store::{
-        Store, StoreError,
-        disk::{Disk, DiskOptions, OpenError},
+        Marker, OpenError, Store, StoreError,
+        cached::Cached,
+        disk::{Disk, DiskOptions},
+        object::Objects,
+        swift::Swift,
+        watched::{Limits, Watched},
     },
     sweep::{SweepConfig, Sweeper},
     uploads::{Uploads, fresh_generation},
 };
 
+mod claim;
 pub mod config;
+mod handoff;
 mod hasher;
 mod hashing;
 mod incoming;
@@ -40,6 +48,8 @@ mod reads;
 pub mod store;
 pub mod sweep;
 mod uploads;
+
+pub use claim::{Claim, is_new};
 
 // How a probe calls what it cannot reach.
 const STORE: &str = "store";
@@ -67,24 +77,46 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// The service over the directory of `config`, which is tried out.
+    /// The service over the directory, bucket or container of `config`, which is tried out. If that is no store yet, `new`
+    /// must say that the hub has no blobs, as [`is_new`] does; otherwise it is not asked.
     ///
     /// # Errors
-    /// With the path, and what does not work there.
+    /// With the place, and what does not work there.
     pub async fn open(
         config: &Config,
+        new: impl Future<Output = Result<bool, RepositoryError>>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, OpenError> {
-        let options = DiskOptions {
-            root: config.directory.clone(),
-            name: config.store.clone(),
-            reserve_bytes: config.reserve_bytes,
-        };
         let probe = fresh_generation(&Ulids::new(clock.clone(), random.clone()));
-        let disk = Disk::open(options, clock.now(), probe).await?;
         let grants = GrantKey::new(&config.grant_secret);
-        Ok(Self::over(Arc::new(disk), config.store.clone(), grants, clock, random))
+        let marker = Marker::new(&config.store, &grants, config.claim);
+        let store: Arc<dyn Store> = match &config.storage {
+            Storage::Directory(root) => {
+                if !Disk::is_marked(root).await? {
+                    claim::require(config.claim, &root.display().to_string(), new).await?;
+                }
+                let (name, reserve_bytes) = (config.store.clone(), config.reserve_bytes);
+                let options = DiskOptions { root: root.clone(), name, reserve_bytes };
+                Arc::new(Disk::open(options, clock.now(), probe).await?)
+            }
+            Storage::Bucket(bucket) => {
+                if !Objects::is_marked(bucket).await? {
+                    claim::require(config.claim, &format!("the bucket {:?}", bucket.bucket), new).await?;
+                }
+                Arc::new(Objects::open(bucket, marker, probe).await?)
+            }
+            Storage::Container(container) => {
+                if !Swift::is_marked(container, clock.clone()).await? {
+                    let place = format!("the container {:?} of Swift", container.container);
+                    claim::require(config.claim, &place, new).await?;
+                }
+                Arc::new(Swift::open(container, marker, clock.clone(), probe).await?)
+            }
+        };
+        let port = if config.handoff_listen.is_some() { HandoffPort::Open } else { HandoffPort::Closed };
+        let stores = wrapped(store, config, &clock).await?;
+        Ok(Self::reading(stores, config.store.clone(), (grants, port), (clock, random)))
     }
 
     /// The service over `store`, whose locators say `name`.
@@ -95,10 +127,20 @@ impl Service {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        Self::reading((store.clone(), store), name, (grants, HandoffPort::Closed), (clock, random))
+    }
+
+    /// The same, where granted reads go by another way to the store.
+    fn reading(
+        (store, read): (Arc<dyn Store>, Arc<dyn Store>),
+        name: StoreName,
+        (grants, port): (GrantKey, HandoffPort),
+        (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+    ) -> Self {
         let ulids = Arc::new(Ulids::new(clock.clone(), random));
         Self(Arc::new(Parts {
             uploads: Uploads::new(store.clone(), name.clone(), ulids.clone()),
-            reads: Reads::new(store.clone(), name.clone(), grants, clock.clone()),
+            reads: Reads::new((store.clone(), read, name.clone()), (grants, port), clock.clone()),
             store,
             name,
             clock,
@@ -159,8 +201,8 @@ impl Blobs for Service {
         self.0.uploads.finish(finish, last).await
     }
 
-    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
-        self.0.reads.open(grant, span).await
+    async fn open(&self, grant: &Grant, span: Option<Span>, delivery: Delivery) -> Result<Opened, BlobError> {
+        self.0.reads.open(grant, span, delivery).await
     }
 
     async fn discard(&self, session: &SessionId) -> Result<(), BlobError> {
@@ -168,6 +210,31 @@ impl Blobs for Service {
         let discarded = self.0.store.remove_upload(session).await;
         discarded.map_err(|error| refused(error, "discarding an upload"))
     }
+}
+
+#[async_trait]
+impl Source for Service {
+    async fn find(&self, asked: Asked<'_>) -> Result<Found, Refused> {
+        handoff::find(&self.0.reads, asked).await
+    }
+}
+
+/// `store` within limits, and the way to it for granted reads. The scrub is to see what the store has, and uploads what
+/// has just been written: they go past copies.
+async fn wrapped(
+    store: Arc<dyn Store>,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Store>, Arc<dyn Store>), OpenError> {
+    let watched: Arc<dyn Store> = Arc::new(Watched::new(store, Limits::default(), clock.clone()));
+    let read = match &config.cache {
+        None => watched.clone(),
+        Some(CacheConfig { directory, max_bytes }) => {
+            let cached = Cached::open(watched.clone(), directory.clone(), *max_bytes).await?;
+            Arc::new(cached) as Arc<dyn Store>
+        }
+    };
+    Ok((watched, read))
 }
 
 /// What the store's error is to a caller; the rest of it is for the log.

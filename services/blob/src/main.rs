@@ -29,7 +29,7 @@ enum MainError {
     #[error(transparent)]
     Config(#[from] config::ConfigError),
     #[error(transparent)]
-    Store(#[from] blob::store::disk::OpenError),
+    Store(#[from] blob::store::OpenError),
     #[error(transparent)]
     Process(#[from] service_kit::process::ProcessError),
     #[error(transparent)]
@@ -47,14 +47,17 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
         config::load(config::Prefix::default(), arguments.config.as_deref(), config::environment())?;
     let process = Process::begin("blob", &settings.telemetry, &settings.admin).await?;
 
-    let service = Service::open(&settings.blob, clock::system(), random::system()).await?;
+    let (metadata, deadline) = (grpc::connect(&settings.metadata)?, settings.metadata.deadline);
+    let repositories = Arc::new(RepositoriesClient::new(metadata.clone(), deadline));
+    let new = blob::is_new(&*repositories);
+    let service = Service::open(&settings.blob, new, clock::system(), random::system()).await?;
     let routes = server::add_to(Routes::default(), Arc::new(service.clone()));
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::BLOB).await?;
-    let (metadata, deadline) = (grpc::connect(&settings.metadata)?, settings.metadata.deadline);
-    let services = sweep::Services {
-        reclaim: Arc::new(ReclaimClient::new(metadata.clone(), deadline)),
-        repositories: Arc::new(RepositoriesClient::new(metadata, deadline)),
-    };
+    if let Some(address) = settings.blob.handoff_listen {
+        process.serve_handoff(Arc::new(service.clone()), address.0).await?;
+    }
+    let services =
+        sweep::Services { reclaim: Arc::new(ReclaimClient::new(metadata, deadline)), repositories };
     let sweeper = service.sweeper(services, settings.blob.sweep);
     process.shutdown.spawn(sweeper.run(process.shutdown.clone()));
     process.shutdown.spawn(service.report_to(process.readiness.clone(), process.shutdown.clone()));

@@ -16,8 +16,11 @@ use crate::{
     incoming::{Incoming, IncomingPart},
     layout::ObjectName,
     refused,
-    store::{Store, StoreError},
+    store::{Store, StoreError, Writer},
 };
+
+// What is attempted where the hash of an upload was not made while it arrived.
+const READING_AGAIN: &str = "reading the parts of an upload again";
 
 /// The uploads of one store.
 pub(crate) struct Uploads {
@@ -29,6 +32,7 @@ pub(crate) struct Uploads {
 /// Where a body goes on with an upload.
 struct Place {
     session: SessionId,
+    before: Option<Part>,
     offset: u64,
     // None if the state could not be read: then the parts are read again at the end.
     hasher: Option<Hasher>,
@@ -40,13 +44,13 @@ impl Uploads {
     }
 
     pub(crate) async fn append(&self, append: Append, body: ByteStream) -> Result<Appended, BlobError> {
-        let Append { session, offset, hash, expected_bytes } = append;
+        let Append { session, before, offset, hash, expected_bytes } = append;
         let hasher = Hasher::import(&hash, offset);
         if hasher.is_none() {
             tracing::warn!(%session, offset, "the state of a hash cannot be read; the parts will be, at the end");
         }
 
-        let place = Place { session, offset, hasher };
+        let place = Place { session, before, offset, hasher };
         let (appended, _) = self.receive(place, Incoming::new(body, expected_bytes)).await?;
         failpoint::hit("blob.append.written");
         Ok(appended)
@@ -56,7 +60,8 @@ impl Uploads {
         let Finish { session, mut parts, offset, hash, digest, existing, expected_bytes } = finish;
         self.require(&session, &parts, offset).await?;
 
-        let place = Place { session, offset, hasher: Hasher::import(&hash, offset) };
+        let before = parts.last().cloned();
+        let place = Place { session, before, offset, hasher: Hasher::import(&hash, offset) };
         let (appended, hasher) = self.receive(place, Incoming::new(last, expected_bytes)).await?;
         if appended.ended == Ended::Cut {
             return Ok(Finished::Cut(appended));
@@ -65,17 +70,19 @@ impl Uploads {
 
         let known = hasher.filter(|hasher| hasher.algorithm() == digest.algorithm());
         let actual = match known {
-            Some(hasher) => hasher.digest(),
+            Some(hasher) => Some(hasher.digest()),
             None => self.digest_of(&session, &parts, digest.algorithm()).await?,
         };
-        if actual != digest {
-            return Err(BlobError::DigestMismatch { claimed: digest, actual });
-        }
-
         let size_bytes = appended.offset;
-        let locator = match self.found(existing, &digest, size_bytes).await? {
-            Some(existing) => existing,
-            None => self.publish(&session, &parts, digest).await?,
+        let locator = match actual {
+            None => self.publish_unverified(&session, &parts, digest).await?,
+            Some(actual) if actual != digest => {
+                return Err(BlobError::DigestMismatch { claimed: digest, actual });
+            }
+            Some(_) => match self.found(existing, &digest, size_bytes).await? {
+                Some(existing) => existing,
+                None => self.publish(&session, &parts, digest).await?,
+            },
         };
         Ok(Finished::Published { locator, size_bytes })
     }
@@ -86,7 +93,7 @@ impl Uploads {
         place: Place,
         mut body: Incoming,
     ) -> Result<(Appended, Option<Hasher>), BlobError> {
-        let Place { session, offset, hasher } = place;
+        let Place { session, before, offset, hasher } = place;
         let mut batch = body.batch().await?;
         if batch.is_empty() {
             return Ok((appended(None, offset, hasher.as_ref(), body.ended()), hasher));
@@ -95,7 +102,7 @@ impl Uploads {
         let generation = self.fresh_generation();
         let attempted = "writing a part of an upload";
         let name = ObjectName::part(&session, offset, &generation);
-        let writer = self.store.write(&name).await.map_err(|error| refused(error, attempted))?;
+        let writer = self.begin(&session, &name, before.as_ref()).await?;
         let mut part = IncomingPart::new(writer, hasher);
         while !batch.is_empty() {
             let (next, written) = join(body.batch(), part.write(batch)).await;
@@ -108,13 +115,31 @@ impl Uploads {
         Ok((appended(Some(part), offset, hasher.as_ref(), body.ended()), hasher))
     }
 
+    async fn begin(
+        &self,
+        session: &SessionId,
+        name: &ObjectName,
+        before: Option<&Part>,
+    ) -> Result<Box<dyn Writer>, BlobError> {
+        let before_name = before.map(|part| name_of(session, part));
+        let begun = self.store.write(name, before_name.as_ref()).await;
+        begun.map_err(|error| match (error, before) {
+            (StoreError::Missing { .. }, Some(part)) => {
+                BlobError::PartMissing { session: *session, offset: part.offset }
+            }
+            (error, _) => refused(error, "writing a part of an upload"),
+        })
+    }
+
     /// Fails unless `parts` are there, without gaps, and have `offset` bytes together.
     async fn require(&self, session: &SessionId, parts: &[Part], offset: u64) -> Result<(), BlobError> {
         let missing = |offset| BlobError::PartMissing { session: *session, offset };
+        let names: Vec<ObjectName> = parts.iter().map(|part| name_of(session, part)).collect();
+        let found = self.store.sizes(&names).await;
+        let found = found.map_err(|error| refused(error, "finding the parts of an upload"))?;
+
         let mut end = 0;
-        for part in parts {
-            let found = self.store.size(&name_of(session, part)).await;
-            let found = found.map_err(|error| refused(error, "finding the parts of an upload"))?;
+        for (part, found) in parts.iter().zip(found) {
             if part.offset != end || found != Some(part.size_bytes) {
                 return Err(missing(end));
             }
@@ -123,28 +148,47 @@ impl Uploads {
         if end == offset { Ok(()) } else { Err(missing(end)) }
     }
 
-    /// Reads the parts again, for a digest that was not made while they arrived.
+    /// Reads the parts again, for a digest that was not made while they arrived. None if the store does not give them
+    /// out.
     async fn digest_of(
         &self,
         session: &SessionId,
         parts: &[Part],
         algorithm: Algorithm,
-    ) -> Result<Digest, BlobError> {
-        let attempted = "reading the parts of an upload again";
+    ) -> Result<Option<Digest>, BlobError> {
         let mut hasher = Hasher::new(algorithm);
         for part in parts {
             let span = Span { first: 0, length: part.size_bytes };
-            let found = self.store.read(&name_of(session, part), span).await;
-            let found = found.map_err(|error| refused(error, attempted))?;
-
-            let mut body =
-                found.ok_or(BlobError::PartMissing { session: *session, offset: part.offset })?.body;
-            while let Some(piece) = body.next().await {
-                let piece = piece.map_err(|_| unavailable(attempted))?;
-                hasher = hasher.advance(piece).await.map_err(|_| unavailable(attempted))?;
-            }
+            let found = match self.store.read(&name_of(session, part), span).await {
+                Err(StoreError::Unpublished { .. }) => return Ok(None),
+                found => found.map_err(|error| refused(error, READING_AGAIN))?,
+            };
+            let missing = BlobError::PartMissing { session: *session, offset: part.offset };
+            hasher = hashed(hasher, found.ok_or(missing)?.body).await?;
         }
-        Ok(hasher.digest())
+        Ok(Some(hasher.digest()))
+    }
+
+    /// Publishes what can only be read as content, and takes it back if it is not what was claimed. Nobody else has
+    /// heard of it by then. The parts have gone into it: taken back, the upload has lost them.
+    async fn publish_unverified(
+        &self,
+        session: &SessionId,
+        parts: &[Part],
+        claimed: Digest,
+    ) -> Result<Locator, BlobError> {
+        let locator = self.publish(session, parts, claimed.clone()).await?;
+        let name = ObjectName::content(&locator.content, &locator.generation);
+        let whole = Span { first: 0, length: u64::MAX };
+        let found = self.store.read(&name, whole).await.map_err(|error| refused(error, READING_AGAIN))?;
+        let body = found.ok_or_else(|| unavailable(READING_AGAIN))?.body;
+
+        let actual = hashed(Hasher::new(claimed.algorithm()), body).await?.digest();
+        if actual == claimed {
+            return Ok(locator);
+        }
+        self.store.remove(&name).await.map_err(|error| refused(error, "taking back a blob"))?;
+        Err(BlobError::DigestMismatch { claimed, actual })
     }
 
     /// `existing`, if the content is there with the right length.
@@ -179,7 +223,7 @@ impl Uploads {
         let content = ObjectName::content(&locator.content, &locator.generation);
 
         failpoint::hit("blob.publish.before");
-        self.store.publish(&names, &content).await.map_err(|error| match error {
+        let published = self.store.publish(&names, &content).await.map_err(|error| match error {
             StoreError::Missing { name } => {
                 let lost = names.iter().zip(parts).find(|(candidate, _)| **candidate == name);
                 BlobError::PartMissing { session: *session, offset: lost.map_or(0, |(_, part)| part.offset) }
@@ -187,12 +231,21 @@ impl Uploads {
             error => refused(error, "publishing a blob"),
         })?;
         failpoint::hit("blob.publish.after");
-        Ok(locator)
+        Ok(Locator { generation: published.generation().clone(), ..locator })
     }
 
     fn fresh_generation(&self) -> Generation {
         fresh_generation(&self.ulids)
     }
+}
+
+/// The hash that goes on with the bytes of `body`.
+async fn hashed(mut hasher: Hasher, mut body: ByteStream) -> Result<Hasher, BlobError> {
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| unavailable(READING_AGAIN))?;
+        hasher = hasher.advance(piece).await.map_err(|_| unavailable(READING_AGAIN))?;
+    }
+    Ok(hasher)
 }
 
 /// A generation that has never been.

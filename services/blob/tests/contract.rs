@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use blob::{
-    Service,
-    config::{Config, default_store},
+    Claim, Service,
+    config::{CacheConfig, Config, Storage, default_store},
     store::{
         self,
         disk::{Disk, DiskOptions},
@@ -35,13 +35,16 @@ fn in_memory(clock: &Arc<ManualClock>) -> Service {
 
 async fn on_disk(directory: &TempDir, clock: &Arc<ManualClock>) -> Service {
     let config = Config {
-        directory: directory.path().join("blobs"),
+        storage: Storage::Directory(directory.path().join("blobs")),
         store: default_store(),
+        claim: Claim::IfNew,
         grant_secret: SecretString::from(GRANT_SECRET),
+        handoff_listen: Some("127.0.0.1:0".parse().unwrap()),
         reserve_bytes: 0,
+        cache: Some(CacheConfig { directory: directory.path().join("cache"), max_bytes: 64 << 20 }),
         sweep: SweepConfig::default(),
     };
-    Service::open(&config, clock.clone(), Arc::new(SeededRandom::new(1))).await.unwrap()
+    Service::open(&config, async { Ok(true) }, clock.clone(), Arc::new(SeededRandom::new(1))).await.unwrap()
 }
 
 async fn over_grpc(service: Service, clock: &ManualClock) -> Harness {

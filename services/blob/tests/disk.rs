@@ -26,7 +26,10 @@ use jiff::Timestamp;
 use oci::{Digest, Generation, Locator, SessionId, Span};
 use proto::{
     ByteStream, StreamError,
-    blob::{Append, BlobError, Blobs as _, Finish, Finished, GrantKey, HashState, Part},
+    blob::{
+        Append, Appended, BlobError, Blobs as _, Delivery, Finish, Finished, GrantKey, HashState, Opened,
+        Part,
+    },
     empty_stream, stream_of,
 };
 use rstest::rstest;
@@ -66,7 +69,7 @@ fn service(disk: &Disk) -> Service {
 }
 
 fn start(session: SessionId) -> Append {
-    Append { session, offset: 0, hash: HashState::default(), expected_bytes: None }
+    Append { session, before: None, offset: 0, hash: HashState::default(), expected_bytes: None }
 }
 
 fn finish(session: SessionId, content: &[u8]) -> Finish {
@@ -92,8 +95,11 @@ async fn publish(service: &Service, session: SessionId, content: &[u8]) -> Locat
 async fn read(service: &Service, locator: &Locator, size_bytes: u64) -> Result<Vec<u8>, BlobError> {
     let expires = ManualClock::default().now() + Duration::from_mins(1);
     let grant = grants().grant(locator.clone(), "library/disk".parse().unwrap(), size_bytes, expires);
-    let opened = service.open(&grant, None).await?;
-    Ok(opened.body.try_collect::<Vec<Bytes>>().await.unwrap().concat())
+    let body = match service.open(&grant, None, Delivery::default()).await? {
+        Opened::Stream { body, .. } => body,
+        other => panic!("{other:?}"),
+    };
+    Ok(body.try_collect::<Vec<Bytes>>().await.unwrap().concat())
 }
 
 fn megabytes(number: u64) -> ByteStream {
@@ -230,8 +236,9 @@ async fn a_full_disk_does_not_hold_half_of_what_many_parts_become() {
     let mut append = start(session(1));
     for _ in 0..3 {
         let appended = service.append(append.clone(), megabytes(3)).await.unwrap();
-        append = Append { offset: appended.offset, hash: appended.hash, ..append };
-        parts.extend(appended.part);
+        parts.extend(appended.part.clone());
+        let Appended { part: before, offset, hash, .. } = appended;
+        append = Append { before, offset, hash, ..append };
     }
     let before = files(tmpfs.0.path()).len();
 
@@ -328,7 +335,7 @@ async fn a_blob_that_shrinks_while_it_is_read_ends_with_an_error() {
     let directory = TempDir::new().unwrap();
     let disk = open(directory.path(), 0).await;
     let name = ObjectName::part(&session(1), 0, &probe());
-    let mut writer = disk.write(&name).await.unwrap();
+    let mut writer = disk.write(&name, None).await.unwrap();
     writer.append(vec![7; 2_000_000].into()).await.unwrap();
     writer.commit().await.unwrap();
 
@@ -389,7 +396,7 @@ async fn a_store_that_is_gone_is_unavailable() {
     let disk = open(&directory.path().join("store"), 0).await;
     fs::remove_dir_all(directory.path().join("store")).unwrap();
 
-    let refused = disk.write(&ObjectName::part(&session(1), 0, &probe())).await;
+    let refused = disk.write(&ObjectName::part(&session(1), 0, &probe()), None).await;
 
     assert!(matches!(refused.map(drop), Err(StoreError::Unavailable { .. })));
 }

@@ -155,7 +155,7 @@ fn merged(
 }
 
 /// Where the record was, and where it has been moved if who may see the repository has changed since.
-fn records(name: &RepositoryName, placement: &Placement) -> [Key; 2] {
+pub(crate) fn records(name: &RepositoryName, placement: &Placement) -> [Key; 2] {
     let other = match placement.visibility {
         Visibility::Public => Visibility::Private,
         Visibility::Private => Visibility::Public,

@@ -10,12 +10,14 @@ use service_kit::config::{
     AdminConfig, GrpcServerConfig, SecretError, TelemetryConfig, given_secret, humane, long_enough,
 };
 
-use crate::keyspace::embedded::Options;
+use crate::keyspace::{embedded::Options, resp};
 
 pub use audit::{AuditConfig, AuditOutOfBounds};
+pub use engine::{EngineConfig, EngineTlsConfig, EngineUrl};
 pub use reclaim::{OutOfBounds, ReclaimConfig};
 
 mod audit;
+mod engine;
 mod reclaim;
 
 const GRANT_SECRET: &str = "grant_secret";
@@ -45,6 +47,8 @@ pub struct Settings {
 pub struct Config {
     /// Where the embedded engine keeps its file: `data/metadata` by default.
     pub directory: PathBuf,
+    /// The server that keeps metadata instead, given as `url` and what goes with it. None: the embedded engine does.
+    pub server: Option<resp::Options>,
     /// Memory for pages of that file (bytes): 32 MiB by default.
     pub cache_bytes: usize,
     /// Shared with blob, which serves nothing without it. Given as `grant_secret` or `grant_secret_file`.
@@ -66,6 +70,7 @@ impl Config {
     pub fn new(directory: PathBuf, grant_secret: SecretString) -> Self {
         Self {
             directory,
+            server: None,
             cache_bytes: default_cache_bytes(),
             grant_secret,
             new_repositories: default_visibility(),
@@ -105,6 +110,9 @@ pub enum Refused {
     /// The secret is missing or cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Two places to keep metadata.
+    #[error("`directory` is for the embedded engine, and `url` names another place: leave one of them out")]
+    TwoPlaces,
     /// A time that would make uploads or reads fail, or never end.
     #[error("`{key}` must be from {} to {} seconds", least.as_secs(), most.as_secs())]
     Lifetime {
@@ -120,8 +128,12 @@ pub enum Refused {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
-    #[serde(default = "default_directory")]
-    directory: PathBuf,
+    directory: Option<PathBuf>,
+    url: Option<EngineUrl>,
+    #[serde(default)]
+    volatile: bool,
+    #[serde(default)]
+    tls: EngineTlsConfig,
     #[serde(default = "default_cache_bytes")]
     cache_bytes: usize,
     grant_secret: Option<SecretString>,
@@ -168,8 +180,15 @@ impl TryFrom<Given> for Config {
             )?,
         };
 
+        let engine = EngineConfig { url: given.url, volatile: given.volatile, tls: given.tls };
+        let directory = match (given.directory, &engine.url) {
+            (Some(_), Some(_)) => return Err(Refused::TwoPlaces),
+            (directory, _) => directory.or_else(|| engine.directory()).unwrap_or_else(default_directory),
+        };
+
         Ok(Self {
-            directory: given.directory,
+            directory,
+            server: engine.server(),
             cache_bytes: given.cache_bytes,
             grant_secret: long_enough(GRANT_SECRET, grant_secret, GRANT_SECRET_LENGTH)?,
             new_repositories: given.new_repositories,
@@ -234,6 +253,16 @@ mod tests {
         assert!(with("grant_lifetime = '0s'").contains("grant_lifetime"));
         assert!(with("quota = '10GB'").contains("10GB"));
         assert!(parsed("grant_secret = 'short'").unwrap_err().contains("grant_secret"));
+    }
+
+    #[test]
+    fn metadata_is_kept_in_one_place() {
+        let with = |lines: &str| parsed(&format!("grant_secret = '0123456789abcdef'\n{lines}"));
+        assert!(with("").unwrap().server.is_none());
+        assert_eq!(with("url = 'embedded:/there'").unwrap().directory, std::path::Path::new("/there"));
+        assert!(with("url = 'redis://cache'").unwrap().server.is_some());
+        let error = with("url = 'redis://cache'\ndirectory = '/there'").unwrap_err();
+        assert!(error.contains("`directory`") && error.contains("`url`"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     keyspace::{Commit, Condition, Direction, Error, Mutation, RANGE_LIMIT, Record},
     placement::{Placement, Target, belongs},
     pulls,
+    revocations::Telling,
     rules::RulesBefore,
     step,
     tags::TagBefore,
@@ -156,7 +157,7 @@ impl Service {
         self.commit(step!("delete_manifest"), commit).await
     }
 
-    fn removing(&self, removal: &Removal<'_>, told: Vec<Mutation>) -> Result<Commit, Error> {
+    fn removing(&self, removal: &Removal<'_>, told: Telling) -> Result<Commit, Error> {
         let Removal { repository, target, digest, record, tags, parents, rules } = removal;
         let (id, now) = (target.id(), self.now());
         let key = keys::manifest(id, digest);
@@ -176,7 +177,7 @@ impl Service {
             .when_all(tags.iter().map(by))
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
             .when_all(rules.unchanged())
-            .then_all(told);
+            .telling(told);
         // Between its last tag and its record a crash may come.
         if !tags.is_empty() {
             commit = commit.then_all(untagged::listed(id, digest, now));
@@ -210,7 +211,7 @@ impl Service {
             .when_all(tags.iter().flat_map(TagBefore::unmoved))
             .when_all(rules.unchanged())
             .then_all(self.audited_by(&by).await?)
-            .then_all(told)
+            .telling(told)
             .then_all(untagged::left(place.id, tags, None, now));
         for tag in tags {
             commit = commit.then_all(tag.removed()?);

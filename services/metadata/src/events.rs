@@ -1,25 +1,32 @@
 //! The outbox: what has happened in a repository, written in the same commit as the change. Each repository
-//! keeps its newest thousand; whoever reads them finds the repositories in `^dirty`.
+//! keeps its newest thousand, for a month; whoever reads them (`outbox.rs`) finds the repositories in `^dirty`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use oci::{Digest, MediaType, Tag};
-use proto::metadata::{Actor, Via, repositories::NewManifest};
+use jiff::Timestamp;
+use oci::{Digest, MediaType, RepositoryName, Tag};
+use proto::metadata::{Actor, Via, outbox::EventKind, repositories::NewManifest};
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use crate::{
     Service,
-    failure::{next, parsed},
+    failure::{next, parsed, parsed_member},
     keys::{self, RepositoryId, field},
-    keyspace::{Direction, Error, Key, MemberRange, Mutation, RANGE_LIMIT},
+    keyspace::{Condition, Direction, Error, Key, MemberRange, Mutation, RANGE_LIMIT},
+    revocations::{Telling, following},
 };
 
 /// Members that a repository's outbox and history have at most, each.
 const KEPT: usize = 1_000;
+
+/// How long the outbox keeps an event for readers that are away.
+const KEPT_FOR: Duration = Duration::from_hours(24 * 30);
 
 /// The oldest are dropped once in so many commits, so that most commits need not read what is there.
 const DROPPED_EVERY: u64 = 64;
@@ -122,7 +129,7 @@ impl Service {
         rev: u64,
         actor: &Actor,
         events: &[Event<'_>],
-    ) -> Result<Vec<Mutation>, Error> {
+    ) -> Result<Telling, Error> {
         let contents = self.contents(id, events).await?;
         self.told_of(id, rev, actor, (events, &contents)).await
     }
@@ -134,10 +141,13 @@ impl Service {
         rev: u64,
         actor: &Actor,
         (events, contents): (&[Event<'_>], &Contents),
-    ) -> Result<Vec<Mutation>, Error> {
+    ) -> Result<Telling, Error> {
+        let first = self.behind_what_was_read(id).await?;
+        let mut at = first;
         let mut mutations = vec![Mutation::AddMember(keys::DIRTY, id.to_string().into())];
         for event in events {
-            let member = keys::event(self.ulid(), &event.payload(actor, contents)?);
+            let member = keys::event(at, &event.payload(actor, contents)?);
+            at = self.ulid().max(following(at));
             mutations.push(Mutation::AddMember(keys::events(id), member.clone()));
             if event.moves_a_tag() {
                 mutations.push(Mutation::AddMember(keys::history(id), member));
@@ -145,10 +155,41 @@ impl Service {
         }
 
         if rev.is_multiple_of(DROPPED_EVERY) || events.len() > 2 {
-            mutations.extend(self.dropped(keys::events(id), events.len()).await?);
-            mutations.extend(self.dropped(keys::history(id), events.len()).await?);
+            mutations.extend(self.dropped_events(id, events.len()).await?);
+            let surplus = self.surplus(&keys::history(id), events.len(), None).await?;
+            mutations.extend(removed(&keys::history(id), surplus));
         }
-        Ok(mutations)
+        Ok(Telling { conditions: vec![not_passed(id, first)], mutations })
+    }
+
+    /// Writes that a repository goes: its last event.
+    pub(crate) async fn told_of_deletion(
+        &self,
+        id: RepositoryId,
+        name: &RepositoryName,
+        actor: &Actor,
+    ) -> Result<Telling, Error> {
+        let (subject, via, address) = (actor.subject.to_string(), actor.via, actor.address);
+        let last = Last { kind: EventKind::RepositoryDeleted, repository: name, subject, via, address };
+        let payload = serde_json::to_string(&last);
+        let payload = payload.map_err(|error| Error::Damaged { what: format!("the last event: {error}") })?;
+        let event = self.behind_what_was_read(id).await?;
+        let mutations = vec![
+            Mutation::AddMember(keys::DIRTY, id.to_string().into()),
+            Mutation::AddMember(keys::events(id), keys::event(event, &payload)),
+        ];
+        Ok(Telling { conditions: vec![not_passed(id, event)], mutations })
+    }
+
+    /// A place behind all that a reader has acknowledged, also if this clock is behind the one of those events.
+    async fn behind_what_was_read(&self, id: RepositoryId) -> Result<Ulid, Error> {
+        let key = keys::read(id);
+        let last = self.keyspace().range(&key, MemberRange::all(), 1, Direction::Backward).await?;
+        let ours = self.ulid();
+        let Some(last) = last.first() else { return Ok(ours) };
+
+        let last: Ulid = parsed_member(&key, keys::first_part(last))?;
+        Ok(ours.max(following(last)))
     }
 
     /// What those manifests are that tags come to name or cease to: they are there, or in the trash.
@@ -177,17 +218,54 @@ impl Service {
         Ok(contents)
     }
 
-    /// Removes the oldest, so that there is room for `coming` and for those until the next time.
-    async fn dropped(&self, key: Key, coming: usize) -> Result<Vec<Mutation>, Error> {
+    /// Drops the oldest events and what is too old, and says first up to where: whoever has not read them is told.
+    async fn dropped_events(&self, id: RepositoryId, coming: usize) -> Result<Vec<Mutation>, Error> {
+        let (key, oldest) = (keys::events(id), self.now() - KEPT_FOR);
+        let surplus = self.surplus(&key, coming, Some(oldest)).await?;
+        let last = surplus.last().map(|last| Bytes::copy_from_slice(keys::first_part(last)));
+        let said = last.map(|last| Mutation::SetField(keys::outbox(id), field::DROPPED, last));
+        Ok(said.into_iter().chain(removed(&key, surplus)).collect())
+    }
+
+    /// The oldest, without which there is room for `coming` and for those until the next time, and what is older than
+    /// `oldest`.
+    async fn surplus(
+        &self,
+        key: &Key,
+        coming: usize,
+        oldest: Option<Timestamp>,
+    ) -> Result<Vec<Bytes>, Error> {
         let room =
             usize::try_from(DROPPED_EVERY).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(coming);
-        let oldest = self.keyspace().range(&key, MemberRange::all(), RANGE_LIMIT, Direction::Forward).await?;
-        let surplus = (oldest.len() + room).saturating_sub(KEPT);
+        let mut members =
+            self.keyspace().range(key, MemberRange::all(), RANGE_LIMIT, Direction::Forward).await?;
+        let too_many = (members.len() + room).saturating_sub(KEPT);
+        let too_old = oldest.map_or(0, |oldest| {
+            let first = keys::first_at(oldest);
+            members.iter().take_while(|member| keys::first_part(member) < first.as_bytes()).count()
+        });
 
-        Ok(oldest
-            .into_iter()
-            .take(surplus)
-            .map(|member| Mutation::RemoveMember(key.clone(), member))
-            .collect())
+        members.truncate(too_many.max(too_old));
+        Ok(members)
     }
+}
+
+fn removed(key: &Key, members: Vec<Bytes>) -> impl Iterator<Item = Mutation> {
+    members.into_iter().map(move |member| Mutation::RemoveMember(key.clone(), member))
+}
+
+/// No reader has acknowledged what comes behind this: it would never see what is written before that.
+fn not_passed(id: RepositoryId, event: Ulid) -> Condition {
+    Condition::Members { key: keys::read(id), members: keys::read_from(event), count: 0 }
+}
+
+/// The last event of a repository.
+#[derive(Serialize)]
+struct Last<'a> {
+    kind: EventKind,
+    repository: &'a RepositoryName,
+    subject: String,
+    via: Via,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, str::FromStr};
 
 use bytes::Bytes;
-use proto::metadata::{AccountError, ReclaimError, RepositoryError, UploadError};
+use proto::metadata::{AccountError, BackupError, OutboxError, ReclaimError, RepositoryError, UploadError};
 
 use crate::keyspace::{Error, Field, Key};
 
@@ -42,9 +42,49 @@ impl From<Error> for AccountError {
     }
 }
 
+impl From<Error> for OutboxError {
+    fn from(error: Error) -> Self {
+        refusal(error)
+    }
+}
+
+impl Refusal for OutboxError {
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+
+    fn no_space(attempted: Cow<'static, str>) -> Self {
+        Self::NoSpace { attempted }
+    }
+
+    fn damaged(what: String) -> Self {
+        Self::Damaged { what }
+    }
+}
+
 impl From<Error> for ReclaimError {
     fn from(error: Error) -> Self {
         refusal(error)
+    }
+}
+
+impl From<Error> for BackupError {
+    fn from(error: Error) -> Self {
+        refusal(error)
+    }
+}
+
+impl Refusal for BackupError {
+    fn unavailable(attempted: Cow<'static, str>) -> Self {
+        Self::Unavailable { attempted }
+    }
+
+    fn no_space(attempted: Cow<'static, str>) -> Self {
+        Self::NoSpace { attempted }
+    }
+
+    fn damaged(what: String) -> Self {
+        Self::Damaged { what }
     }
 }
 

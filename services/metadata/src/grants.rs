@@ -53,6 +53,8 @@ struct Held {
     there: Condition,
     /// The list of those whom the grant is for, if it is a team.
     members: Option<Key>,
+    /// The list of what they may have a right on.
+    granted: Key,
 }
 
 impl Granted {
@@ -84,11 +86,18 @@ impl Granted {
         (held, level): (Held, Option<Level>),
         lost: &Lost,
     ) -> Commit {
-        let (key, Held { field, there, .. }) = (self.key.clone(), held);
+        let (key, Held { field, there, granted, .. }) = (self.key.clone(), held);
         let before = self.record.get(&field).cloned();
+        let listed = Bytes::from(self.place.id.to_string());
+        // Whoever has a right is listed: who only may have one is passed over.
         let change = match level {
-            Some(level) => Mutation::SetField(key.clone(), field.clone(), level.word().into()),
-            None => Mutation::RemoveField(key.clone(), field.clone()),
+            Some(level) => [
+                Mutation::AddMember(granted, listed),
+                Mutation::SetField(key.clone(), field.clone(), level.word().into()),
+            ],
+            None => {
+                [Mutation::RemoveField(key.clone(), field.clone()), Mutation::RemoveMember(granted, listed)]
+            }
         };
 
         Commit::synced()
@@ -97,7 +106,7 @@ impl Granted {
             .when(Condition::unchanged(key, field, before))
             .when_all(lost.conditions.clone())
             .telling(lost.told.clone())
-            .then(change)
+            .then_all(change)
             // A transfer takes the rights of teams with it only if there are no others meanwhile.
             .then(Mutation::Increment(keys::state(self.place.id), field::GRANTED, 1))
     }
@@ -150,7 +159,10 @@ impl Service {
             let held = self.held(repository, grantee, &kept).await?;
             let (before, live) = (kept.level(&held.field)?, kept.live()?);
             if before == level {
-                return Ok(());
+                if self.settled(kept.place.id).await? == Outcome::Committed {
+                    return Ok(());
+                }
+                continue;
             }
             if before.is_none() && live.len() >= MAX_GRANTS {
                 let what = format!("users and teams with a right on {repository}");
@@ -195,14 +207,16 @@ impl Service {
                     return Err(AccountError::AccountUnknown { name: name.clone() });
                 }
                 let there = Condition::FieldPresent(account, field::NAME);
-                Ok(Held { field: keys::grantee_user(name), there, members: None })
+                let field = keys::grantee_user(name);
+                Ok(Held { field, there, members: None, granted: keys::user_granted(name) })
             }
             Grantee::Team(name) => {
                 let organization = repository.namespace();
                 let id = kept.teams.get(name).ok_or_else(|| team_unknown(&organization, name))?;
                 let members = Some(keys::team_members(&organization, *id));
                 let there = is_team(&organization, name, *id);
-                Ok(Held { field: keys::grantee_team(*id), there, members })
+                let field = keys::grantee_team(*id);
+                Ok(Held { field, there, members, granted: keys::team_granted(&organization, *id) })
             }
         }
     }

@@ -12,26 +12,36 @@ use crate::{
     Service,
     content::{BlobLink, Content},
     keys::{self, RepositoryId, field},
-    keyspace::{Direction, Key, MemberRange, RANGE_LIMIT, Record},
+    keyspace::{Direction, Key, MemberRange, Mutation, RANGE_LIMIT, Record},
     manifests::recorded_needs,
     placement::Placement,
+    words::{Entry, Words},
 };
 
 mod audit;
-mod cut;
+mod backup;
+pub(crate) mod cut;
+mod founded;
+mod integrity;
+mod mended;
 mod organizations;
+mod outbox;
 mod pulls;
 mod quotas;
 mod races;
 mod random;
 mod reclaim;
 mod rights;
+mod sharded;
+mod stirred;
 mod untagged;
 
 /// What may be expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     Exact,
+    /// But an entry of words that a crash has left may wait for who finds it.
+    Mended,
     AfterCuts,
 }
 
@@ -53,7 +63,7 @@ async fn check(service: &Service, names: &[RepositoryName], manifests: &[Digest]
         repository.manifests_have_what_they_need(manifests).await;
         repository.tags_agree().await;
         repository.what_has_no_tag_is_listed(manifests).await;
-        if strictness == Strictness::Exact {
+        if strictness != Strictness::AfterCuts {
             repository.counters_are_right().await;
         }
     }
@@ -80,10 +90,44 @@ impl Repository<'_> {
             (_, Visibility::Public) => assert!(public, "{name} is not listed where everybody looks"),
             // An entry too many is harmless: who may see a repository is where its record is.
             (Strictness::AfterCuts, Visibility::Private) => {}
-            (Strictness::Exact, Visibility::Private) => assert!(!public),
+            (Strictness::Exact | Strictness::Mended, Visibility::Private) => assert!(!public),
         }
 
         assert!(self.is_called(name).await);
+        self.is_found_by_its_words(name, placement).await;
+    }
+
+    /// 13: what its name and description say leads to it.
+    async fn is_found_by_its_words(&self, name: &RepositoryName, placement: &Placement) {
+        let state = record(self.service, &keys::state(self.id)).await;
+        let (kept, said) = (Words::read(state.get(field::WORDS)), state.text(field::DESCRIPTION));
+        let expected = Words::of(name, said.unwrap_or_default());
+        assert!(expected.iter().all(|word| kept.iter().any(|other| other == word)), "{name}: {kept:?}");
+        let mut found = BTreeSet::new();
+        for mutation in (Entry { name, place: *placement }).found_by(&kept) {
+            let Mutation::AddMember(set, member) = mutation else { panic!("an entry is a member") };
+            assert!(
+                members(self.service, &set).await.contains(&member),
+                "{name} is not in {set}: {member:?}"
+            );
+            found.insert((set, member));
+        }
+        if self.strictness == Strictness::AfterCuts {
+            return;
+        }
+
+        assert_eq!(kept, expected);
+        if self.strictness == Strictness::Mended {
+            return;
+        }
+        let private = keys::words_in(placement.owner, &name.namespace());
+        for set in [keys::PUBLIC_WORDS, keys::PRIVATE_WORDS, private] {
+            let all = members(self.service, &set).await;
+            let ours = all.iter().filter(|member| keys::last_part(member) == name.as_str().as_bytes());
+            for member in ours {
+                assert!(found.contains(&(set.clone(), member.clone())), "{member:?} in {set}");
+            }
+        }
     }
 
     /// 1: what is linked has bytes: its locator has not been queued for deletion. 5: both ends have one token.
@@ -156,7 +200,7 @@ impl Repository<'_> {
         let listed = members(self.service, &keys::tags(self.id)).await;
         assert!(listed.is_subset(&named), "a tag that does not exist is listed");
 
-        if self.strictness == Strictness::Exact {
+        if self.strictness != Strictness::AfterCuts {
             assert_eq!(listed, named);
             assert_eq!(tagged.len(), tags.len());
             let recent = members(self.service, &keys::recent(self.id)).await;
@@ -179,7 +223,7 @@ impl Repository<'_> {
                 let since = record(self.service, &keys::manifest(self.id, digest)).await;
                 assert!(since.number(field::UNTAGGED).is_some(), "{digest} has no tag since when");
             }
-            if self.strictness == Strictness::Exact {
+            if self.strictness != Strictness::AfterCuts {
                 assert!(stored || !is_listed, "{digest} is listed and not there");
                 let ghost = record(self.service, &keys::manifest(self.id, digest)).await;
                 assert!(stored || ghost.is_empty(), "something is left of {digest}");

@@ -18,6 +18,9 @@
 //   @users, #orgs            set    name
 //   @users:admins            set    name of whoever may be an active administrator; the record says who is one
 //   $repos, $repos+          set    repository NUL @ or #; all, and the public ones
+//   ^words+, ^words-         set    word NUL rank NUL repository: public ones, and private ones
+//   @user:words, #org:words  set    the same of private ones in the namespace
+//   @user:granted            set    repository id: where the user may have a right; #org:team:<id>:granted: a team
 //
 // Under them (the lower half of them, from #org:roles on, is spelled in keys/organizations.rs)
 //
@@ -36,7 +39,8 @@
 //   @user:identities         hash   SHA-256 of issuer NUL subject → JSON; Rev
 //   ^identity:<SHA-256>      hash   User (this makes it the user's)
 //   $Id                      hash   Name (by which it is found; goes last when it is deleted), State (live,
-//                                   deleting), Bytes, Rev, Granted (a count), Rules (JSON), Description
+//                                   deleting), Bytes, Rev, Granted (a count), Rules (JSON), Description,
+//                                   Words (rank and word each: by what it is found; absent: never indexed)
 //   ^moved:<repository>      hash   Until, Id (last): what was called so
 //   ^moved                   set    time NUL repository: when an old name ends
 //   ^purge                   set    repository id: what is deleted, until nothing is left under the id
@@ -70,10 +74,18 @@
 //                                   Id (last: the invitation exists)
 //   ^invitations             set    ULID NUL SHA-256; those into an organization: #org:invitations
 //   ^sweeper                 hash   Holder, Until: who reclaims
+//   ^backup                  hash   Holder, Until: who dumps what an engine without snapshots has; nobody reclaims
 //   ^counting                hash   Since, Until: when pulls are counted
-//   ^dirty                   set    repository id
+//   ^dirty                   set    repository id: something has happened that no list of a reader says
+//   ^dirty:<reader>          set    repository id: something has happened that the reader may not have read
+//   ^readers                 hash   reader → ULID since when; Rev (a count)
+//   $Id:read                 set    ULID NUL reader: up to where
+//   $Id:outbox               hash   Dropped (ULID of the last event that was)
+//   ^last                    set    repository id: what is left of a deleted one is its events
 //   ^keys                    hash   key id → "created public sealed from until next"; the last two perhaps "-"
-//   ^schema                  hash   Version, Administrators (present: those of before are in @users:admins), Counted
+//   ^schema                  hash   Version, Founded (since when; 0 is before all),
+//                                   Administrators (present: those of before are in @users:admins), Counted,
+//                                   Indexed, Loading (while a dump is loaded: its id; nobody uses the rest)
 //   #org:roles               hash   user → owner or member
 //   #org:members, :owners    set    user; members without a role do not count
 //   #org:teams               hash   team → team id (last: the team exists)
@@ -82,8 +94,12 @@
 //   @user:orgs               set    organization; without a role there it does not count
 //   @user:teams              set    organization NUL team id: in what teams the user is
 //
-// Times are milliseconds since the Unix epoch; where they order something, 20 digits. No braces: a cluster
-// adapter puts the hash tag around the part before the suffix.
+// Times are milliseconds since the Unix epoch; where they order something, 20 digits. No braces but on a cluster, where
+// the part before the suffix is a hash tag (keys/spread.rs), and where commits have besides
+//
+//   {…}:locks                hash   commit → how far it is in this group, how it has it, and in which group it began;
+//                                   Alone (the commit that has the group alone)
+//   {…}:commit:<id>          hash   Progress (begun, decided), Work (all that the commit does)
 
 use std::fmt::{self, Display};
 
@@ -98,26 +114,40 @@ use crate::{
 };
 
 mod audit;
+mod backup;
 mod federation;
 pub(crate) mod field;
 mod old_names;
 mod organizations;
+mod outbox;
 mod proofs;
+mod search;
+pub(crate) mod spread;
 mod times;
 mod usage;
 
 pub(crate) use audit::{Log, PLACE_LENGTH, audit, audit_marks, happened_from};
+#[cfg(test)]
+pub(crate) use backup::is_left_out;
+pub(crate) use backup::{BACKUP, Leaves, last_word, of_namespace, of_repository};
 pub(crate) use federation::{identities, identity};
 pub(crate) use old_names::{OLD_NAMES, PURGE, leads_until, moved};
 pub(crate) use organizations::{
     TeamId, granted_team, granted_user, grantee_team, grantee_user, grants, member_organizations, members,
     of_organization, owners, roles, team, team_members, team_of, teams, user_teams,
 };
+pub(crate) use outbox::{LAST, READERS, dirty, outbox, read, read_from, read_through, told_at, told_between};
 pub(crate) use proofs::{
     EMAILS, hex, invitation, invitations, invited, of_email, of_invitation, recovery, secret, secrets,
     verified,
 };
-pub(crate) use times::{before, garbage, happened, idle, made_before, started, told_after, trashed_at};
+pub(crate) use search::{
+    PRIVATE_WORDS, PUBLIC_WORDS, found_by, listed_as, listed_from, rank_of, team_granted, user_granted,
+    word_of, words_in,
+};
+pub(crate) use times::{
+    before, first_at, garbage, happened, idle, made_before, started, told_after, trashed_at,
+};
 pub(crate) use usage::{COUNTING, avatar, pulled};
 
 pub(crate) const USERS: Key = Key::from_static("@users");

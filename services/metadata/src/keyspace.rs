@@ -1,7 +1,7 @@
 //! The port to the engine that keeps metadata: values, hashes and ordered sets under binary keys,
 //! and one atomic commit. It knows no noun and spells no key; `keys.rs` does.
 
-use std::{collections::BTreeMap, fmt, ops::Bound};
+use std::{collections::BTreeMap, fmt, ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,7 +9,10 @@ use bytes::Bytes;
 mod apply;
 mod commit;
 pub mod embedded;
+mod encoding;
 pub mod memory;
+pub mod resp;
+pub mod sharded;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
@@ -131,6 +134,12 @@ impl Record {
         self.0.len()
     }
 
+    /// The first fields above `after`, at most `limit`.
+    fn page(self, after: Option<&Bytes>, limit: usize) -> Vec<(Bytes, Bytes)> {
+        let above = self.0.into_iter().filter(|(field, _)| after.is_none_or(|after| field > after));
+        above.take(limit).collect()
+    }
+
     /// Whether there is no field, which for an engine means that there is no hash.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -243,7 +252,7 @@ pub struct Follow {
     pub prefix: Key,
 }
 
-/// What `Follow` found, all of one moment.
+/// What `Follow` found, all of one moment if all is under one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     /// The value of the guard.
@@ -286,7 +295,9 @@ pub enum CommitError {
 ///
 /// - A hash without fields and an ordered set without members do not exist.
 /// - Ordered sets are ordered by the members' bytes.
-/// - Each read sees one moment; an acknowledged commit is seen by every later read.
+/// - Each read sees one moment, on an engine that spreads keys ([`sharded`]) for each group of keys one: what is under
+///   one name, as `keys.rs` has it. So what a `follow` reads is of one moment, and what is decided by more is decided
+///   again by the conditions of a commit. An acknowledged commit is seen by every later read.
 /// - A key has one type: engines differ in what a second one would do.
 #[async_trait]
 pub trait Keyspace: Send + Sync + 'static {
@@ -304,6 +315,20 @@ pub trait Keyspace: Send + Sync + 'static {
         Ok(self.records(std::slice::from_ref(key)).await?.pop().flatten())
     }
 
+    /// Fields of a hash above `after` with their values, in the order of the fields' bytes, at most `limit`, itself at
+    /// most [`RANGE_LIMIT`]. An engine that does better than this reads hashes of any length. One of more than
+    /// [`READ_LIMIT`] fields is perhaps not read in one moment: what is there all the while is found.
+    async fn fields(
+        &self,
+        key: &Key,
+        after: Option<&Bytes>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        commit::check_range(key, limit)?;
+
+        Ok(self.record(key).await?.unwrap_or_default().page(after, limit))
+    }
+
     /// Members of an ordered set, at most `limit`, itself at most [`RANGE_LIMIT`].
     async fn range(
         &self,
@@ -315,6 +340,17 @@ pub trait Keyspace: Send + Sync + 'static {
 
     /// A guard, a pointer and the record it leads to; each is read even if the one before is absent.
     async fn follow(&self, follow: &Follow) -> Result<Followed, Error>;
+
+    /// This moment, to be read for as long as it is kept, which is not for ever: the engine keeps what was removed since.
+    /// None if the engine cannot do so.
+    fn snapshot(&self) -> Result<Option<Arc<dyn Keyspace>>, Error> {
+        Ok(None)
+    }
+
+    /// Whether a commit may be applied, and be read, without being acknowledged: because no other server has it.
+    fn is_replicated(&self) -> bool {
+        false
+    }
 
     /// All conditions hold, then all mutations apply, in the order written; otherwise nothing changed.
     async fn commit(&self, commit: Commit) -> Result<(), CommitError>;

@@ -22,7 +22,9 @@ use crate::{
     pulls::Gathered,
 };
 
+pub mod backup;
 pub mod config;
+pub mod engine;
 pub mod keyspace;
 pub mod schema;
 
@@ -42,6 +44,7 @@ mod federation;
 mod grants;
 mod history;
 mod holds;
+mod integrity;
 #[cfg(test)]
 mod invariants;
 mod invitations;
@@ -54,6 +57,7 @@ mod moving;
 mod namespaces;
 mod old_names;
 mod organizations;
+mod outbox;
 mod owners;
 mod placement;
 mod proofs;
@@ -69,6 +73,7 @@ mod retention;
 mod revocations;
 mod revoking;
 mod rules;
+mod search;
 mod second_factors;
 mod secrets;
 mod sessions;
@@ -82,6 +87,7 @@ mod unlinking;
 mod untagged;
 mod uploads;
 mod users;
+mod words;
 
 /// How often an operation looks again when others changed what it had read.
 const ATTEMPTS: usize = 16;
@@ -118,7 +124,7 @@ impl Service {
     /// The service over `keyspace`, which is founded if it is empty. Several may be founded at once.
     ///
     /// # Errors
-    /// `Newer` if a later release wrote the keyspace; `Engine`.
+    /// `Newer` if a later release wrote the keyspace; `Loading` if a dump is not whole in it; `Engine`.
     pub async fn found(
         keyspace: Arc<dyn Keyspace>,
         config: &Config,
@@ -144,6 +150,7 @@ impl Service {
         service.prepare_administrators().await?;
         service.prepare_owners().await?;
         service.prepare_quotas().await?;
+        service.prepare_words().await?;
         service.prepare_counting().await?;
 
         Ok(service)

@@ -48,8 +48,8 @@ impl Service {
             return Ok(Attempt::LookAgain);
         }
         let Some(started) = seen.started else {
-            // What ends a session is a link, so that this one may be the repetition of the one that did.
-            return if seen.linked.is_some() { Ok(Attempt::Done) } else { Err(unknown(address)) };
+            let linked_in = placement.filter(|_| seen.linked.is_some());
+            return self.linked_before(linked_in.ok_or_else(|| unknown(address))?).await;
         };
         // Bytes of an older session may have been queued as garbage: nobody was expected to link them.
         if !self.is_young(started) {
@@ -92,6 +92,14 @@ impl Service {
             .then_all(choice.garbage().map(|locator| discarded(locator, now)));
 
         Ok(match self.commit(step!("link"), commit).await? {
+            Outcome::Committed => Attempt::Done,
+            Outcome::Conflicted => Attempt::LookAgain,
+        })
+    }
+
+    /// What ends a session is a link, so that this one may be the repetition of the one that did.
+    async fn linked_before(&self, placement: Placement) -> Result<Attempt, UploadError> {
+        Ok(match self.settled(placement.id).await? {
             Outcome::Committed => Attempt::Done,
             Outcome::Conflicted => Attempt::LookAgain,
         })

@@ -6,12 +6,12 @@ use clap::Parser;
 use metadata::{
     Service,
     config::Settings,
-    keyspace::embedded::{Embedded, OpenError},
+    engine::{Engine, OpenError},
     schema::FoundError,
 };
 use proto::metadata::{
-    accounts, audit, avatars, credentials, federation, invitations, organizations, proofs, quotas, reclaim,
-    repositories, rules, settings, uploads, users,
+    accounts, audit, avatars, backup, credentials, federation, integrity, invitations, organizations, outbox,
+    proofs, quotas, reclaim, repositories, rules, settings, uploads, users,
 };
 use service_kit::{
     clock, config,
@@ -52,10 +52,11 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
         config::load(config::Prefix::default(), arguments.config.as_deref(), config::environment())?;
     let process = Process::begin("metadata", &settings.telemetry, &settings.admin).await?;
 
-    let engine = Arc::new(Embedded::open(&settings.metadata.engine())?);
+    let engine = Engine::open(&settings.metadata, random::system()).await?;
     let service =
-        Service::found(engine.clone(), &settings.metadata, clock::system(), random::system()).await?;
+        Service::found(engine.keyspace(), &settings.metadata, clock::system(), random::system()).await?;
     let service = Arc::new(service);
+    process.shutdown.spawn(engine.report_to(process.readiness.clone(), process.shutdown.clone()));
     process.shutdown.spawn(service.write_pulls(process.shutdown.clone()));
     let routes = uploads::server::add_to(Routes::default(), service.clone());
     let routes = repositories::server::add_to(routes, service.clone());
@@ -70,7 +71,10 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     let routes = federation::server::add_to(routes, service.clone());
     let routes = audit::server::add_to(routes, service.clone());
     let routes = quotas::server::add_to(routes, service.clone());
+    let routes = outbox::server::add_to(routes, service.clone());
     let routes = avatars::server::add_to(routes, service.clone());
+    let routes = integrity::server::add_to(routes, service.clone());
+    let routes = backup::server::add_to(routes, service.clone());
     let routes = settings::server::add_to(routes, service);
     process.serve_grpc(routes, &settings.grpc, proto::descriptors::METADATA).await?;
 

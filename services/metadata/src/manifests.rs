@@ -145,7 +145,7 @@ impl Service {
             .then_all(body(id, manifest, now.as_millisecond()))
             .then_all(trash::taken_out(id, &manifest.digest, before.deleted.as_ref())?)
             .then_all(before.links.iter().flat_map(|(digest, link)| link.taken_into_use(id, digest)))
-            .then_all(told)
+            .telling(told)
             .then_all(untagged::left(id, &before.tags, Some(&manifest.digest), now));
         for tag in &before.tags {
             commit = commit.then_all(tag.moved(&manifest.digest, self.ulid(), &actor.subject)?);

@@ -25,7 +25,9 @@ impl Service {
 
             match seen {
                 Seen::Linked(link) => {
-                    if self.kept_for_pusher(target.id(), digest, &link).await? {
+                    if self.kept_for_pusher(target.id(), digest, &link).await?
+                        && self.settled(target.id()).await? == Outcome::Committed
+                    {
                         return Ok(Mounted::Linked);
                     }
                 }

@@ -10,13 +10,14 @@ use crate::{
     ATTEMPTS, Outcome, Service,
     audit::Audit,
     failure::parsed,
-    keys::{self, field},
+    keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Mutation},
-    old_names::{OldName, leading},
+    old_names::{Moved, OldName, leading},
     placement::{BOTH, LIVE, Placement, Target},
     revocations::Telling,
     settings::Copied,
     step,
+    words::{Entry, Reindexing},
 };
 
 /// A repository that is to be called otherwise.
@@ -33,6 +34,8 @@ struct Move<'a> {
     led: Option<OldName>,
     /// Rights that nobody has there.
     ended: Vec<Mutation>,
+    /// By what it is found.
+    words: Reindexing<'a>,
 }
 
 impl Service {
@@ -44,7 +47,11 @@ impl Service {
     ) -> Result<(), RepositoryError> {
         for attempt in 0..ATTEMPTS {
             let Some(place) = self.placed(from).await? else {
-                return self.moved_there(from, to).await;
+                let id = self.moved_there(from, to).await?;
+                if self.settled(id).await? == Outcome::Committed {
+                    return Ok(());
+                }
+                continue;
             };
             if from == to {
                 return Ok(());
@@ -63,10 +70,15 @@ impl Service {
     }
 
     /// An answer may have been lost, and the same is asked for again.
-    async fn moved_there(&self, from: &RepositoryName, to: &RepositoryName) -> Result<(), RepositoryError> {
-        match self.absent(from).await {
-            RepositoryError::Moved { to: found, .. } if found == *to => Ok(()),
-            absent => Err(absent),
+    async fn moved_there(
+        &self,
+        from: &RepositoryName,
+        to: &RepositoryName,
+    ) -> Result<RepositoryId, RepositoryError> {
+        match self.moved_from(from).await? {
+            Some(Moved { id, to: found }) if found == *to => Ok(id),
+            Some(Moved { to, .. }) => Err(RepositoryError::Moved { repository: from.clone(), to }),
+            None => Err(RepositoryError::NameUnknown { repository: from.clone() }),
         }
     }
 
@@ -94,7 +106,9 @@ impl Service {
         let state = keys::state(place.id);
         let granted = self.fields(&[(state.clone(), field::GRANTED)]).await?.pop().flatten();
         let ended = self.team_grants_ended((from, to), place).await?;
-        let this = Move { from, to, place, target, called, led, ended };
+        let (before, after) = (Entry { name: from, place }, Entry { name: to, place: target });
+        let words = self.reindexing(before, after, None).await?;
+        let this = Move { from, to, place, target, called, led, ended, words };
         let records = (this.before().record(from), this.after().record(to));
         let copied = self.copied(records, place, attempt).await?;
         let commit = Commit::synced()
@@ -203,6 +217,8 @@ impl Move<'_> {
         commit
             .when_all(self.conditions(there))
             .when_all(conditions)
+            .when(self.words.unchanged())
+            .then_all(self.words.before())
             .then_all(self.listed())
             .then_all(record)
             .then_all(leading(from, place.id, until))
@@ -214,6 +230,7 @@ impl Move<'_> {
             .then_all(place.unlisted(from))
             .then_all(led)
             .then_all(self.left_by_a_crash())
+            .then_all(self.words.after())
     }
 
     fn conditions(&self, there: Option<Placement>) -> Vec<Condition> {

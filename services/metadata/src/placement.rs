@@ -7,11 +7,13 @@ use proto::metadata::{Actor, RepositoryError, UploadError, Visibility};
 use ulid::Ulid;
 
 use crate::{
-    Service,
+    Outcome, Service,
     failure::{next, parsed},
     keys::{self, RepositoryId, field},
-    keyspace::{Condition, Error, Field, Key, Mutation, READ_LIMIT},
+    keyspace::{Commit, Condition, Error, Field, Key, Mutation, READ_LIMIT},
     namespaces::Owner,
+    step,
+    words::{Entry, Words},
 };
 
 /// The state of a repository that may be read and written.
@@ -82,6 +84,22 @@ impl Service {
         let owner = self.claimed_or_created(&namespace, actor).await?;
 
         Ok(self.new_repository(owner.ok_or(Nowhere::NoNamespace(namespace))?))
+    }
+
+    /// What is done already in a repository was perhaps done by a call that was not acknowledged, because no replica had it.
+    /// Whoever repeats that is told so once a commit behind it is acknowledged.
+    pub(crate) async fn settled(&self, id: RepositoryId) -> Result<Outcome, Error> {
+        if !self.keyspace().is_replicated() {
+            return Ok(Outcome::Committed);
+        }
+        let (state, name) = (keys::state(id), field::NAME);
+        let called = self.fields(&[(state.clone(), name.clone())]).await?.pop().flatten();
+        let Some(called) = called else { return Ok(Outcome::Conflicted) };
+
+        let commit = Commit::synced()
+            .when(Condition::FieldEquals(state.clone(), name.clone(), called.clone()))
+            .then(Mutation::SetField(state, name, called));
+        self.commit(step!("settle"), commit).await
     }
 
     /// A repository that is made by the commit that writes to it.
@@ -246,6 +264,16 @@ impl Target {
 
     /// Makes the repository, if it is not there: index entries, what hangs off the id, then the record.
     pub(crate) fn founding(&self, name: &RepositoryName, now: Timestamp) -> Vec<Mutation> {
+        self.founding_described(name, "", now)
+    }
+
+    /// The same with what is said of it.
+    pub(crate) fn founding_described(
+        &self,
+        name: &RepositoryName,
+        description: &str,
+        now: Timestamp,
+    ) -> Vec<Mutation> {
         let Self::New(place) = self else {
             return Vec::new();
         };
@@ -254,8 +282,15 @@ impl Target {
         let listed = keys::listed(name, *owner);
 
         let lists = place.lists().into_iter().map(|list| Mutation::AddMember(list, listed.clone()));
-        let mut mutations: Vec<_> = lists.collect();
+        let words = Words::of(name, description);
+        let mut mutations = Entry { name, place: *place }.found_by(&words);
+        mutations.extend(lists);
+        if !description.is_empty() {
+            let described = description.to_owned().into();
+            mutations.push(Mutation::SetField(state.clone(), field::DESCRIPTION, described));
+        }
         mutations.extend([
+            Mutation::SetField(state.clone(), field::WORDS, words.stored()),
             Mutation::SetField(state.clone(), field::STATE, LIVE.into()),
             Mutation::SetField(state.clone(), field::BYTES, "0".into()),
             Mutation::SetField(state, field::NAME, name.to_string().into()),

@@ -1,12 +1,12 @@
 //! The contract `Reclaim`: what is not needed any more, step by step (ARCHITECTURE.md §4). Each step is bounded,
-//! and may come late, twice and from anyone.
+//! and may come late, twice and from anyone. While an engine without snapshots is dumped, nothing goes.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use oci::{Digest, Generation, RepositoryName};
 use proto::metadata::{
-    Reclaim, ReclaimError,
+    More, Reclaim, ReclaimError,
     reclaim::{
         Audited, Discarded, Found, Office, Purged, Reaped, Retained, StaleUpload, Survey, Unlinked, Why,
     },
@@ -33,22 +33,37 @@ impl Reclaim for Service {
     }
 
     async fn unlink(&self, after: Option<&RepositoryName>) -> Result<Unlinked, ReclaimError> {
+        if self.is_backed_up().await? {
+            return Ok(Unlinked { links: 0, size_bytes: 0, manifests: 0, more: More::No, next: None });
+        }
         Ok(self.unlink_unused(after).await?)
     }
 
     async fn retain(&self, cursor: Option<&str>) -> Result<Retained, ReclaimError> {
+        if self.is_backed_up().await? {
+            return Ok(Retained::default());
+        }
         Ok(self.retain_by_rules(cursor).await?)
     }
 
     async fn purge(&self) -> Result<Purged, ReclaimError> {
+        if self.is_backed_up().await? {
+            return Ok(Purged { repositories: 0, links: 0, more: More::No });
+        }
         Ok(self.purge_deleted().await?)
     }
 
     async fn reap(&self) -> Result<Reaped, ReclaimError> {
+        if self.is_backed_up().await? {
+            return Ok(Reaped { contents: 0, size_bytes: 0, more: More::No });
+        }
         Ok(self.reap_idle().await?)
     }
 
     async fn garbage(&self, limit: usize) -> Result<Vec<Discarded>, ReclaimError> {
+        if self.is_backed_up().await? {
+            return Ok(Vec::new());
+        }
         Ok(self.due_garbage(limit).await?)
     }
 

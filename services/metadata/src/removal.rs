@@ -7,10 +7,12 @@ use proto::metadata::{Actor, RepositoryError, audit::Action, credentials::Revoke
 use crate::{
     ATTEMPTS, Outcome, Service,
     audit::Audit,
+    failure::next,
     keys::{self, field},
     keyspace::{Commit, Condition, Mutation},
     placement::{BOTH, DELETING, Placement, Target},
     step,
+    words::{Words, unindexed},
 };
 
 impl Service {
@@ -22,7 +24,9 @@ impl Service {
         for _ in 0..ATTEMPTS {
             let Some(place) = self.placed(name).await? else { return Err(self.absent(name).await) };
             let (state, id) = (keys::state(place.id), place.id.to_string());
-            let called = self.fields(&[(state.clone(), field::NAME)]).await?.pop().flatten();
+            let asked = [field::NAME, field::WORDS].map(|field| (state.clone(), field));
+            let mut values = self.fields(&asked).await?.into_iter();
+            let (called, words) = (next(&mut values), next(&mut values));
             if called.as_deref() != Some(name.as_str().as_bytes()) {
                 // What a crash has left of a move is no repository.
                 return Err(self.absent(name).await);
@@ -32,6 +36,7 @@ impl Service {
             let (unchanged, size_bytes) = self.linked_bytes(place).await?;
             let commit = Commit::synced()
                 .when(unchanged)
+                .when(Condition::unchanged(state.clone(), field::WORDS, words.clone()))
                 .when(Condition::FieldEquals(state.clone(), field::NAME, name.to_string().into()))
                 .when(Condition::FieldEquals(
                     Target::Existing(place).record(name),
@@ -40,10 +45,16 @@ impl Service {
                 ))
                 .telling(self.telling(&[Revoked::Repository(name.clone())]).await?)
                 .then_all(self.audited(actor, &audit).await?)
+                .telling(self.told_of_deletion(place.id, name, actor).await?)
                 // Listed first: who purges looks whether it is deleted.
                 .then(Mutation::AddMember(keys::PURGE, id.into()))
                 .then(Mutation::SetField(state, field::STATE, DELETING.into()))
-                .then_all(nameless(place, name, Some(Target::Existing(place).used(name, -size_bytes))));
+                .then_all(nameless(
+                    place,
+                    name,
+                    &Words::read(words.as_ref()),
+                    Some(Target::Existing(place).used(name, -size_bytes)),
+                ));
             let outcome = self.commit(step!("delete_repository"), commit).await?;
             self.forget(name);
             if outcome == Outcome::Committed {
@@ -60,9 +71,11 @@ impl Service {
 pub(crate) fn nameless(
     place: Placement,
     name: &RepositoryName,
+    words: &Words,
     uncounted: Option<Mutation>,
-) -> impl Iterator<Item = Mutation> {
+) -> impl Iterator<Item = Mutation> + use<> {
     let records = BOTH.map(|seen| Mutation::RemoveRecord(keys::repository(place.owner, name, seen)));
     let called = Mutation::RemoveField(keys::state(place.id), field::NAME);
-    records.into_iter().chain(uncounted).chain(place.unlisted(name)).chain([called])
+    let unindexed = unindexed(place, name, words);
+    records.into_iter().chain(uncounted).chain(unindexed).chain(place.unlisted(name)).chain([called])
 }

@@ -7,8 +7,8 @@ use proto::{
     metadata::{
         Actor, Page, PageRequest, Repositories, RepositoryError,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory,
-            WantedHistory, WantedReferrers, WantedRepositories,
+            Expected, Found, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory,
+            WantedHistory, WantedReferrers, WantedRepositories, WantedSearch,
         },
     },
 };
@@ -97,5 +97,9 @@ impl Repositories for Service {
         wanted: &WantedRepositories,
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
         self.list_repositories(wanted).await
+    }
+
+    async fn search(&self, wanted: &WantedSearch) -> Result<Found, RepositoryError> {
+        self.search_repositories(wanted).await
     }
 }

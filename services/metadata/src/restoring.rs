@@ -155,7 +155,7 @@ impl Service {
             }
             _ => commit.when(Condition::FieldPresent(keys::manifest(id, digest), field::TYPE)),
         };
-        commit = commit.then_all(told).then_all(untagged::left(id, &tags, Some(digest), now));
+        commit = commit.telling(told).then_all(untagged::left(id, &tags, Some(digest), now));
         for tag in &tags {
             commit = commit.then_all(tag.moved(digest, self.ulid(), &actor.subject)?);
         }

@@ -93,7 +93,8 @@ impl Service {
     }
 }
 
-fn following(place: Ulid) -> Ulid {
+/// The least ULID behind another.
+pub(crate) fn following(place: Ulid) -> Ulid {
     place.increment().unwrap_or_else(|| Ulid::from_parts(place.timestamp_ms() + 1, 0))
 }
 

@@ -23,6 +23,7 @@ use crate::{
     revocations::Telling,
     sessions::millisecond,
     step,
+    words::Entry,
 };
 
 #[async_trait]
@@ -39,12 +40,6 @@ impl RepositorySettings for Service {
                 return Err(RepositoryError::RepositoryExists { repository: name.clone() });
             }
             let (namespace, target) = self.foundable(name, visibility).await?;
-            let described = Mutation::SetField(
-                keys::state(target.id()),
-                field::DESCRIPTION,
-                description.to_owned().into(),
-            );
-
             let led = self.old_name(name).await?;
             let commit = Commit::synced()
                 .when(Condition::FieldPresent(namespace, field::NAME))
@@ -52,8 +47,7 @@ impl RepositorySettings for Service {
                 .then_all(self.founding_audited(&target, name, actor).await?)
                 .when(unchanged(name, led.as_ref()))
                 .telling(self.led_no_more(name, led.as_ref()).await?)
-                .then(described)
-                .then_all(target.founding(name, self.now()))
+                .then_all(target.founding_described(name, description, self.now()))
                 .then_all(led.as_ref().map(OldName::removed));
             if self.commit(step!("create_repository"), commit).await? == Outcome::Committed {
                 return Ok(());
@@ -88,13 +82,20 @@ impl RepositorySettings for Service {
                 Mutation::SetField(keys::state(place.id), field::DESCRIPTION, description.clone().into())
             });
 
+            let to = Placement { visibility: change.visibility.unwrap_or(place.visibility), ..place };
+            let (from, to) = (Entry { name, place }, Entry { name, place: to });
+            let reindexing = self.reindexing(from, to, change.description.as_deref()).await?;
+
             let mut commit = Commit::synced()
                 .when_all(target.conditions(name))
+                .when(reindexing.unchanged())
                 .telling(self.hidden(name, place, change.visibility).await?)
+                .then_all(reindexing.before())
                 .then_all(described);
             if let Some(visibility) = change.visibility {
                 commit = self.moving(name, place, (visibility, attempt), commit).await?;
             }
+            let commit = commit.then_all(reindexing.after());
             let audited = self.all_audited(actor, audits(place, name, change)).await?;
             let outcome = self.commit(step!("change_repository"), commit.beginning_with(audited)).await?;
             self.forget(name);

@@ -116,6 +116,7 @@ impl Service {
             if last {
                 commit = commit
                     .when_all(Condition::only(&key, MemberRange::all(), &users))
+                    .then(Mutation::RemoveSet(keys::team_granted(organization, id)))
                     .then(Mutation::RemoveRecord(keys::team(organization, id)))
                     .then(Mutation::RemoveField(keys::teams(organization), keys::named(team)));
             }

@@ -102,7 +102,7 @@ impl Service {
             .when_all(target.conditions(repository))
             .when_all(unlinkable(id, digest, link))
             .then_all(self.audited(actor, &audit).await?)
-            .then_all(told)
+            .telling(told)
             .then_all(link.removed((&target, repository), digest, self.ulid()))
             .then(target.counted());
         Ok(self.commit(step!("unlink"), commit).await?)

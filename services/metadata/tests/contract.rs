@@ -1,9 +1,24 @@
 //! The contracts of metadata, tried in process on each engine, and again across HTTP/2.
 
-#![allow(clippy::unwrap_used, reason = "helpers of a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "the whole file is a test, and shares modules of which it needs a part"
+)]
+
+#[path = "../../../tests/src/address.rs"]
+mod address;
+#[path = "../../../tests/src/engine.rs"]
+mod engine;
+#[path = "../../../tests/src/process.rs"]
+mod process;
 
 use std::{sync::Arc, time::Duration};
 
+use engine::{Engine, Program};
 use metadata::{
     Service,
     config::Config,
@@ -11,16 +26,20 @@ use metadata::{
         Keyspace,
         embedded::{Embedded, Options},
         memory::Memory,
+        resp::{Keeping, Limits, Options as ServerOptions, Resp, TlsFiles},
     },
 };
 use proto::metadata::{
     accounts::{self, AccountsClient},
     audit::{self, AuditLogClient},
     avatars::{self, AvatarsClient},
+    backup::{self, BackupClient},
     credentials::{self, CredentialsClient},
     federation::{self, FederatedIdentitiesClient},
+    integrity::{self, IntegrityClient},
     invitations::{self, InvitationsClient},
     organizations::{self, OrganizationsClient},
+    outbox::{self, OutboxClient},
     proofs::{self, ProofsClient},
     quotas::{self, QuotasClient},
     reclaim::{self, ReclaimClient},
@@ -31,6 +50,11 @@ use proto::metadata::{
     users::{self, UsersClient},
 };
 use service_kit::{clock::ManualClock, grpc, random::SeededRandom};
+
+#[path = "contract/backups.rs"]
+mod backups;
+#[path = "contract/spread.rs"]
+mod spread;
 
 /// No call of a suite takes so long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -57,6 +81,9 @@ async fn world(keyspace: Arc<dyn Keyspace>) -> World {
         audit: service.clone(),
         quotas: service.clone(),
         avatars: service.clone(),
+        integrity: service.clone(),
+        backup: service.clone(),
+        outbox: service.clone(),
         settings: service,
         clock,
     }
@@ -71,6 +98,18 @@ async fn embedded() -> (World, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let engine = Embedded::open(&Options::new(directory.path())).unwrap();
     (world(Arc::new(engine)).await, directory)
+}
+
+/// A world in a Redis, which is ended with the test.
+async fn in_redis() -> (World, Engine) {
+    let server = Engine::start(Program::Redis, "");
+    let options = ServerOptions {
+        url: server.url().parse().unwrap(),
+        keeping: Keeping::Required,
+        tls: TlsFiles::default(),
+        limits: Limits::default(),
+    };
+    (world(Arc::new(Resp::open(&options).await.unwrap())).await, server)
 }
 
 /// The same world, asked through clients and servers.
@@ -92,6 +131,9 @@ async fn across_grpc() -> World {
         let routes = audit::server::add_to(routes, world.audit);
         let routes = quotas::server::add_to(routes, world.quotas);
         let routes = avatars::server::add_to(routes, world.avatars);
+        let routes = integrity::server::add_to(routes, world.integrity);
+        let routes = backup::server::add_to(routes, world.backup);
+        let routes = outbox::server::add_to(routes, world.outbox);
         accounts::server::add_to(routes, world.accounts)
     });
     let channel = channel.await;
@@ -111,6 +153,9 @@ async fn across_grpc() -> World {
         audit: Arc::new(AuditLogClient::new(channel.clone(), DEADLINE)),
         quotas: Arc::new(QuotasClient::new(channel.clone(), DEADLINE)),
         avatars: Arc::new(AvatarsClient::new(channel.clone(), DEADLINE)),
+        integrity: Arc::new(IntegrityClient::new(channel.clone(), DEADLINE)),
+        backup: Arc::new(BackupClient::new(channel.clone(), DEADLINE)),
+        outbox: Arc::new(OutboxClient::new(channel.clone(), DEADLINE)),
         settings: Arc::new(RepositorySettingsClient::new(channel, DEADLINE)),
         clock,
     }
@@ -309,6 +354,22 @@ async fn quotas_across_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn backups_in_memory() {
+    backup::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn backups_embedded() {
+    let (world, _directory) = embedded().await;
+    backup::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn backups_across_grpc() {
+    backup::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn avatars_in_memory() {
     avatars::suite::run(in_memory().await).await;
 }
@@ -354,4 +415,144 @@ async fn invitations_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn invitations_across_grpc() {
     invitations::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn integrity_in_memory() {
+    integrity::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn integrity_embedded() {
+    let (world, _directory) = embedded().await;
+    integrity::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn integrity_across_grpc() {
+    integrity::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outbox_in_memory() {
+    outbox::suite::run(in_memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outbox_in_a_file() {
+    let (world, _directory) = embedded().await;
+    outbox::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outbox_across_grpc() {
+    outbox::suite::run(across_grpc().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn uploads_in_redis() {
+    let (world, _server) = in_redis().await;
+    uploads::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repositories_in_redis() {
+    let (world, _server) = in_redis().await;
+    repositories::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reclaim_in_redis() {
+    let (world, _server) = in_redis().await;
+    reclaim::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rules_in_redis() {
+    let (world, _server) = in_redis().await;
+    rules::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_in_redis() {
+    let (world, _server) = in_redis().await;
+    accounts::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn users_in_redis() {
+    let (world, _server) = in_redis().await;
+    users::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credentials_in_redis() {
+    let (world, _server) = in_redis().await;
+    credentials::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn settings_in_redis() {
+    let (world, _server) = in_redis().await;
+    settings::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn organizations_in_redis() {
+    let (world, _server) = in_redis().await;
+    organizations::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn federation_in_redis() {
+    let (world, _server) = in_redis().await;
+    federation::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn audit_in_redis() {
+    let (world, _server) = in_redis().await;
+    audit::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn quotas_in_redis() {
+    let (world, _server) = in_redis().await;
+    quotas::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn avatars_in_redis() {
+    let (world, _server) = in_redis().await;
+    avatars::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn proofs_in_redis() {
+    let (world, _server) = in_redis().await;
+    proofs::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn invitations_in_redis() {
+    let (world, _server) = in_redis().await;
+    invitations::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn integrity_in_redis() {
+    let (world, _server) = in_redis().await;
+    integrity::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outbox_in_redis() {
+    let (world, _server) = in_redis().await;
+    outbox::suite::run(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn backup_in_redis() {
+    let (world, _server) = in_redis().await;
+    backup::suite::run(world).await;
 }

@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 use http::HeaderMap;
 use proto::{
     ByteStream, StreamError,
+    blob::Delivery,
     metadata::{Actor, Via},
 };
 use service_kit::http::BodyIdle;
@@ -21,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) urls: Urls,
     /// Where the client is, if known.
     pub(crate) address: Option<IpAddr>,
+    /// How a blob can come to it.
+    pub(crate) delivery: Delivery,
 }
 
 impl Asked {

@@ -23,6 +23,7 @@ pub use router::nothing_here;
 mod access;
 mod asked;
 pub mod config;
+mod delivery;
 mod error;
 mod handlers;
 mod headers;
@@ -99,6 +100,7 @@ pub(crate) struct Registry {
     access: Access,
     shutdown: Shutdown,
     config: Config,
+    deliveries: delivery::Deliveries,
 }
 
 impl Registry {
@@ -108,6 +110,7 @@ impl Registry {
             services,
             shutdown: process.shutdown.clone(),
             config: config.clone(),
+            deliveries: delivery::Deliveries::new(),
         }
     }
 
@@ -117,10 +120,12 @@ impl Registry {
         let client = |peer: IpAddr| {
             service_kit::http::client_address(peer, &parts.headers, &self.config.trusted_proxies)
         };
+        let address = peer.map(client);
         asked::Asked {
             query: asked::Query::parse(parts.uri.query().unwrap_or_default().as_bytes()),
             urls: urls::Urls::of(parts, peer, &self.config),
-            address: peer.map(client),
+            address,
+            delivery: delivery::possible(&parts.headers, peer, address, &self.config),
             headers: parts.headers.clone(),
         }
     }

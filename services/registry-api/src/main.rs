@@ -68,6 +68,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     };
 
     let listener = listen(settings.listen.0).await?;
+    process.shutdown.delay(settings.drain_delay);
     let shutdown = process.shutdown.clone();
     let edge = Edge::new(router, options);
     process.shutdown.spawn(async move { edge.serve(listener, &shutdown).await });

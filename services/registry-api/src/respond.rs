@@ -11,12 +11,13 @@ use http::{
 };
 use oci::{Descriptor, Digest, ManifestKind, MediaType, RepositoryName, SessionId, Span, Tag, Target};
 use proto::{
-    blob::Opened,
+    ByteStream,
+    blob::{Handoff, HandoffPath, RedirectUrl},
     metadata::{repositories::Manifest, uploads::UploadAddress},
 };
 use serde::Serialize;
 
-use crate::{headers, urls::Urls};
+use crate::{delivery, headers, urls::Urls};
 
 const OCTET_STREAM: &str = "application/octet-stream";
 
@@ -68,9 +69,14 @@ pub(crate) fn blob_head(digest: &Digest, size_bytes: u64) -> Response {
     response
 }
 
-/// A blob, or the `asked` span of it.
-pub(crate) fn blob(digest: &Digest, size_bytes: u64, asked: Option<Span>, opened: Opened) -> Response {
-    let body = Body::from_stream(opened.body);
+/// A blob, or the `asked` span of it: `sent` and its bytes.
+pub(crate) fn blob(
+    digest: &Digest,
+    size_bytes: u64,
+    asked: Option<Span>,
+    (sent, body): (Span, ByteStream),
+) -> Response {
+    let body = Body::from_stream(body);
     let mut response = match asked {
         None => blob_headers(StatusCode::OK, digest, body),
         Some(span) => {
@@ -79,7 +85,32 @@ pub(crate) fn blob(digest: &Digest, size_bytes: u64, asked: Option<Span>, opened
             response
         }
     };
-    response.headers_mut().insert(CONTENT_LENGTH, opened.span.length.into());
+    response.headers_mut().insert(CONTENT_LENGTH, sent.length.into());
+    response
+}
+
+/// Where the proxy in front of us finds a blob; what the client is to be told about it comes along.
+pub(crate) fn blob_handed_off(
+    digest: &Digest,
+    asked: Option<Span>,
+    handoff: Handoff,
+    path: &HandoffPath,
+) -> Response {
+    let fixed = [(CONTENT_TYPE, OCTET_STREAM), (delivery::CACHE_CONTROL.clone(), IMMUTABLE)];
+    let mut response = named(with(StatusCode::OK, fixed, Body::empty()), digest);
+    // Of a whole file it says that by itself.
+    if handoff == Handoff::Replica || asked.is_some() {
+        set(&mut response, delivery::ACCEPT_RANGES.clone(), "bytes");
+    }
+    set(&mut response, delivery::ACCEL_REDIRECT.clone(), &delivery::location(handoff, path));
+    response
+}
+
+/// Where the client finds a blob at the store, for a while: nobody else is to keep that.
+pub(crate) fn blob_redirected(digest: &Digest, url: &RedirectUrl) -> Response {
+    let mut response = with(StatusCode::TEMPORARY_REDIRECT, [(CACHE_CONTROL, "no-store")], Body::empty());
+    set(&mut response, LOCATION, url.as_str());
+    set(&mut response, headers::CONTENT_DIGEST.clone(), &digest.to_string());
     response
 }
 

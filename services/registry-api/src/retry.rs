@@ -1,9 +1,11 @@
-//! Trying again what failed for a reason that passes: calls to metadata and auth, twice more at most.
+//! Trying again what failed for a reason that passes: calls to metadata and auth, and the opening of a blob, twice more
+//! at most. A body that was begun is not begun again.
 
 use std::time::Duration;
 
 use proto::{
     auth::IdentityError,
+    blob::BlobError,
     metadata::{AccountError, RepositoryError, UploadError},
 };
 
@@ -56,6 +58,15 @@ impl Passing for AccountError {
 }
 
 impl Passing for IdentityError {
+    fn passing(&self) -> Option<Why> {
+        match self {
+            Self::Unavailable { .. } => Some(Why::Unavailable),
+            _ => None,
+        }
+    }
+}
+
+impl Passing for BlobError {
     fn passing(&self) -> Option<Why> {
         match self {
             Self::Unavailable { .. } => Some(Why::Unavailable),

@@ -157,7 +157,7 @@ async fn target(
         (Target::Blob(name, digest), &Method::DELETE) => {
             blobs::delete(services, asked, caller, name, digest).await
         }
-        (Target::Blob(name, digest), _) => blobs::get(services, asked, name, digest).await,
+        (Target::Blob(name, digest), _) => blobs::get(registry, asked, name, digest).await,
 
         (Target::Manifest(name, reference), &Method::HEAD) => {
             manifests::head(services, asked, name, reference).await

@@ -1,10 +1,10 @@
 //! The configuration of the UI, as file and environment give it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
-use service_kit::config::{AdminConfig, GrpcClientConfig, TelemetryConfig};
+use service_kit::config::{AdminConfig, GrpcClientConfig, TelemetryConfig, default_drain_delay, drain_delay};
 
 /// What the `ui` binary reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,6 +12,10 @@ use service_kit::config::{AdminConfig, GrpcClientConfig, TelemetryConfig};
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How long browsers are still answered after the process was told to end, so that proxies hear of it first. 3 s by
+    /// default, a minute at most.
+    #[serde(default = "default_drain_delay", deserialize_with = "drain_delay")]
+    pub drain_delay: Duration,
     /// The auth service.
     pub auth: GrpcClientConfig,
     /// The metadata service.

@@ -56,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), MainError> {
     };
     let edge = Edge::new(ui::router(services, settings.ui), EdgeOptions::default());
     let listener = listen(settings.listen).await?;
+    process.shutdown.delay(settings.drain_delay);
     let shutdown = process.shutdown.clone();
     process.shutdown.spawn(async move { edge.serve(listener, &shutdown).await });
 

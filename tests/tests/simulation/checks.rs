@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use oci::{Reference, RepositoryName, Tag};
 use proto::metadata::{
-    PageRequest, Reclaim as _, Repositories as _, Rules as _, repositories::Expected, rules::RulesOf,
+    Actor, Integrity as _, PageRequest, Reclaim as _, Repositories as _, Rules as _,
+    integrity::{Kind, Mending},
+    repositories::Expected,
+    rules::RulesOf,
 };
 
 use crate::{
@@ -24,6 +27,7 @@ pub(crate) fn afterwards(world: World) -> Task {
             sweep(&world, 2 * DAY).await;
         }
         whole(&world, "after sweeping").await;
+        agreeing(&world).await;
         tagged(&world).await;
 
         delete_all(&world).await;
@@ -63,6 +67,23 @@ async fn whole(world: &World, when: &str) {
         }
         for number in 0..LAYERS {
             read(world, &name, &digest(&layer(number))).await;
+        }
+    }
+}
+
+/// What is kept agrees with itself; bytes that are gone are looked for by reading them.
+async fn agreeing(world: &World) {
+    let mut cursor = None;
+    loop {
+        let step = world.metadata.check(cursor.as_deref(), Mending::Report, &Actor::service()).await.unwrap();
+        for finding in step.findings {
+            if finding.kind != Kind::BlobWithoutBytes {
+                world.violated(format!("{}: {}", finding.kind, finding.subject));
+            }
+        }
+        cursor = step.next;
+        if cursor.is_none() {
+            return;
         }
     }
 }

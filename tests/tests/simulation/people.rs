@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use oci::{Digest, ManifestKind, Need, Needed, Reference, RepositoryName};
 use proto::{
-    blob::{Append, BlobError, Blobs as _, Ended, Finish, Finished, Part},
+    blob::{Append, BlobError, Blobs as _, Delivery, Ended, Finish, Finished, Opened, Part},
     empty_stream,
     metadata::{
         Repositories as _, RepositorySettings as _, UploadError, Uploads as _,
@@ -205,8 +205,9 @@ async fn upload(world: &World, name: &RepositoryName, bytes: &[u8]) -> bool {
 /// Appends at the offset that the session has when it is looked at; whether that counted.
 async fn append(world: &World, address: &UploadAddress, bytes: &[u8]) -> bool {
     let Ok(session) = world.metadata.session(address).await else { return false };
-    let UploadSession { address, offset, hash, .. } = session;
-    let append = Append { session: address.session, offset, hash, expected_bytes: Some(bytes.len() as u64) };
+    let UploadSession { address, parts, offset, hash, .. } = session;
+    let (before, expected_bytes) = (parts.last().cloned(), Some(bytes.len() as u64));
+    let append = Append { session: address.session, before, offset, hash, expected_bytes };
     let appended = world.blobs.append(append, stream_of(Bytes::copy_from_slice(bytes))).await.unwrap();
     assert_eq!(appended.ended, Ended::Complete);
 
@@ -323,8 +324,12 @@ async fn pull(world: &World, name: &RepositoryName) {
 /// Reads a blob, if it is there; whether it was.
 pub(crate) async fn read(world: &World, name: &RepositoryName, digest: &Digest) -> bool {
     let Ok(grant) = world.metadata.blob(name, digest, Intent::Read).await else { return false };
-    let opened = match world.blobs.open(&grant, None).await {
-        Ok(opened) => opened,
+    let body = match world.blobs.open(&grant, None, Delivery::default()).await {
+        Ok(Opened::Stream { body, .. }) => body,
+        Ok(other) => {
+            world.violated(format!("{other:?} for who takes only bytes"));
+            return true;
+        }
         // A grant is for a minute, and here days may pass in one.
         Err(BlobError::GrantRefused { .. }) => return true,
         Err(BlobError::Missing { .. })
@@ -337,7 +342,7 @@ pub(crate) async fn read(world: &World, name: &RepositoryName, digest: &Digest) 
             return true;
         }
     };
-    let pieces: Vec<Bytes> = opened.body.try_collect().await.unwrap();
+    let pieces: Vec<Bytes> = body.try_collect().await.unwrap();
     if Digest::of_sha256(&pieces.concat()) != *digest {
         world.violated(format!("{name} serves other bytes than those of {digest}"));
     }

@@ -131,18 +131,22 @@ impl Bytestore {
 
 #[async_trait]
 impl Store for Bytestore {
-    async fn write(&self, name: &ObjectName) -> Result<Box<dyn Writer>, StoreError> {
+    async fn write(
+        &self,
+        name: &ObjectName,
+        before: Option<&ObjectName>,
+    ) -> Result<Box<dyn Writer>, StoreError> {
         self.points.point("write").await;
-        let writer = self.memory.write(&self.name(name)).await?;
+        let writer = self.memory.write(&self.name(name), before).await?;
         Ok(Box::new(Slow { writer, points: self.points.clone() }))
     }
 
-    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<(), StoreError> {
+    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<ObjectName, StoreError> {
         self.points.point("publish").await;
         let parts: Vec<ObjectName> = parts.iter().map(|part| self.name(part)).collect();
         self.memory.publish(&parts, &self.name(content)).await?;
         self.points.point("published").await;
-        Ok(())
+        Ok(content.clone())
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {

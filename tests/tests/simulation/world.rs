@@ -17,7 +17,10 @@ use proto::{
         rules::{RuleSet, Untagged},
     },
 };
-use service_kit::{clock::ManualClock, random::SeededRandom};
+use service_kit::{
+    clock::{Clock as _, ManualClock},
+    random::SeededRandom,
+};
 
 use crate::{
     ports::{Bytestore, Fault, Keys},
@@ -45,8 +48,10 @@ impl World {
         let random = || Arc::new(SeededRandom::new(seed));
 
         let config = Config::new("unused".into(), SECRET.into());
-        // Founded before the schedule begins: without points.
-        let founded = metadata::Service::found(memory.clone(), &config, clock.clone(), random());
+        // Founded long before the schedule begins, so that no bytes are older: without points.
+        let before = clock.now() - Duration::from_hours(24 * 730);
+        let before = Arc::new(ManualClock::new(before));
+        let founded = metadata::Service::found(memory.clone(), &config, before, random());
         let founded = now(founded).unwrap();
         let ann = Account {
             name: ann(),

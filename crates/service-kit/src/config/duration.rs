@@ -39,6 +39,29 @@ pub mod humane_option {
     }
 }
 
+/// How long a process may still be there after it was told to end, at most: whoever ends it waits no longer for it.
+const LONGEST_DRAIN_DELAY: Duration = Duration::from_mins(1);
+
+/// For `#[serde(deserialize_with = "drain_delay")]` on how long a process is still there for those who have not heard
+/// that it ends: reads what [`humane`] does, up to a minute.
+///
+/// # Errors
+/// It is no duration, or too long.
+pub fn drain_delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let delay = humane::deserialize(deserializer)?;
+    if delay <= LONGEST_DRAIN_DELAY {
+        Ok(delay)
+    } else {
+        let longest = print(LONGEST_DRAIN_DELAY);
+        Err(de::Error::custom(format!("{} is too long: at most {longest}", print(delay))))
+    }
+}
+
+/// The same, unless the configuration says otherwise.
+pub const fn default_drain_delay() -> Duration {
+    Duration::from_secs(3)
+}
+
 /// A text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration such as \"30s\", \"1h 30m\" or \"7d\"")]
@@ -62,4 +85,27 @@ fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
 fn print(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::{
+        IntoDeserializer as _,
+        value::{Error, StrDeserializer},
+    };
+
+    use super::{Duration, drain_delay};
+
+    fn read(text: &str) -> Result<Duration, String> {
+        let given: StrDeserializer<'_, Error> = text.into_deserializer();
+        drain_delay(given).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_end_is_delayed_by_a_minute_at_most() {
+        assert_eq!(read("0s"), Ok(Duration::ZERO));
+        assert_eq!(read("1m"), Ok(Duration::from_mins(1)));
+        assert!(read("61s").unwrap_err().contains("too long"));
+        assert!(read("soon").unwrap_err().contains("soon"));
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     callers::{GrpcCallerConfig, GrpcClientTlsConfig, GrpcTlsConfig},
-    humane,
+    default_drain_delay, drain_delay, humane,
     secret::{SecretError, given_secret, long_enough},
 };
 
@@ -93,6 +93,9 @@ pub struct GrpcServerConfig {
     pub max_concurrent_requests: usize,
     /// How long a unary call may take, whatever its caller allows. 30 s by default.
     pub request_timeout: Duration,
+    /// How long calls are still taken after the process was told to end, so that callers hear of it first. 3 s by
+    /// default, a minute at most.
+    pub drain_delay: Duration,
     /// The keys that verify tokens of service accounts (a JSON Web Key Set), read again when it changes. None: there
     /// are no such tokens.
     pub service_keys_file: Option<PathBuf>,
@@ -123,6 +126,8 @@ struct GivenServer {
     max_concurrent_requests: usize,
     #[serde(default = "default_timeout", with = "humane")]
     request_timeout: Duration,
+    #[serde(default = "default_drain_delay", deserialize_with = "drain_delay")]
+    drain_delay: Duration,
     service_keys_file: Option<PathBuf>,
     tls: Option<GrpcTlsConfig>,
     #[serde(default)]
@@ -142,6 +147,7 @@ impl TryFrom<GivenServer> for GrpcServerConfig {
             service_token: service_token(given.service_token, given.service_token_file)?,
             max_concurrent_requests: given.max_concurrent_requests,
             request_timeout: given.request_timeout,
+            drain_delay: given.drain_delay,
             service_keys_file: given.service_keys_file,
             tls: given.tls,
             callers: given.callers,
@@ -153,7 +159,7 @@ impl TryFrom<GivenServer> for GrpcServerConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "GivenClient")]
 pub struct GrpcClientConfig {
-    /// Its replicas, each used in turn.
+    /// Its replicas, or names that stand for all of them.
     pub urls: Vec<GrpcUrl>,
     /// What this process must know. Given as `service_token` or `service_token_file`.
     pub service_token: SecretString,
@@ -209,15 +215,29 @@ impl TryFrom<GivenClient> for GrpcClientConfig {
     }
 }
 
-/// Where a replica listens: `http://host:port`, `https://host:port` or `unix:/path`.
+/// Where a replica listens, `http://host:port`, `https://host:port` or `unix:/path`; or with `dns+` in front of the first
+/// two, where all replicas do whose addresses the name of the host stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct GrpcUrl(String);
 
 /// Why a text is no [`GrpcUrl`].
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is neither http://host:port nor https://host:port nor unix:/path")]
+#[error(
+    "{0:?} is neither http://host:port nor https://host:port nor unix:/path, nor dns+http:// or dns+https:// for all addresses of a host"
+)]
 pub struct GrpcUrlError(String);
+
+/// A name that stands for replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GrpcName {
+    pub(crate) scheme: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// In front of a url whose host stands for several addresses.
+const ALL_ADDRESSES: &str = "dns+";
 
 impl GrpcUrl {
     /// The url as text.
@@ -227,8 +247,22 @@ impl GrpcUrl {
 
     /// Whether it is spoken to with TLS.
     pub fn is_private(&self) -> bool {
-        self.0.starts_with("https://")
+        self.0.strip_prefix(ALL_ADDRESSES).unwrap_or(&self.0).starts_with("https://")
     }
+
+    /// The name to look up, if it is one.
+    pub(crate) fn name(&self) -> Option<GrpcName> {
+        let uri = host_and_port(self.0.strip_prefix(ALL_ADDRESSES)?)?;
+        let host = uri.host()?.to_owned();
+        Some(GrpcName { scheme: uri.scheme_str()?.to_owned(), host, port: uri.port_u16()? })
+    }
+}
+
+fn host_and_port(text: &str) -> Option<http::Uri> {
+    let uri = text.parse::<http::Uri>().ok()?;
+    let whole =
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.port().is_some() && uri.path() == "/";
+    whole.then_some(uri)
 }
 
 impl TryFrom<String> for GrpcUrl {
@@ -237,10 +271,7 @@ impl TryFrom<String> for GrpcUrl {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let socket =
             text.strip_prefix("unix:").is_some_and(|path| path.trim_start_matches("//").starts_with('/'));
-        let uri = text.parse::<http::Uri>().ok();
-        let host = uri.is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.port().is_some() && uri.path() == "/"
-        });
+        let host = host_and_port(text.strip_prefix(ALL_ADDRESSES).unwrap_or(&text)).is_some();
         if socket || host { Ok(Self(text)) } else { Err(GrpcUrlError(text)) }
     }
 }

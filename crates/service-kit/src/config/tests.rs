@@ -177,6 +177,10 @@ fn a_service_token_must_be_usable(#[case] line: &str, #[case] expected: &str) {
 
 #[rstest]
 #[case("['http://blob:9913', 'unix:/run/blob.sock']", true)]
+#[case("['dns+http://blob-headless:9913']", true)]
+#[case("['dns+http://blob-headless']", false)]
+#[case("['dns+unix:/run/blob.sock']", false)]
+#[case("['dns+https://blob-headless:9913']", false)]
 #[case("['http://blob']", false)]
 #[case("['https://blob:1']", false)]
 #[case("['blob:9913']", false)]

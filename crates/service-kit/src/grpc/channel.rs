@@ -1,45 +1,50 @@
-//! The way to another service: its replicas in turn, passing over one that could not be reached a moment ago.
-//! Each call carries the service token, the request's id and the trace it belongs to.
+//! The way to another service: one channel over all its replicas, each call to one of them. Each call carries the
+//! service token, the request's id and the trace it belongs to.
+
+mod choice;
+mod discovery;
+mod endpoint;
+mod health;
+mod replica;
+mod replicas;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use opentelemetry::propagation::Injector;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::task::JoinSet;
 use tonic::{
-    Request,
+    Request, Status,
     body::Body,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error, Identity},
+    transport::{Channel, Error},
 };
-use tower::{Service, ServiceExt as _};
+use tower::Service;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{
-    CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, STREAM_WINDOW_BYTES,
+pub(super) use self::endpoint::tuned;
+use self::{
+    choice::Placement,
+    discovery::{Discovery, Dns, Resolve},
+    endpoint::Trust,
+    replica::{Health, Replica},
+    replicas::Replicas,
 };
 use crate::{
-    config::{GrpcClientConfig, GrpcClientTlsConfig, GrpcUrl},
+    config::{GrpcClientConfig, GrpcUrl},
     request_id,
 };
-
-/// An error travels in headers, and one that names a hundred digests does not fit into the 16 KiB by default.
-const HEADER_LIST_BYTES: u32 = 64 * 1024;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a replica that could not be reached is passed over, if there are others.
-const REST: Duration = Duration::from_secs(1);
 
 /// Why there is no channel.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,11 @@ pub enum ConnectError {
         /// What the system said.
         error: io::Error,
     },
+    /// No name can be looked up.
+    #[error(
+        "a `dns+http` url needs the system's DNS configuration (/etc/resolv.conf), which cannot be used: {0}"
+    )]
+    Dns(io::Error),
 }
 
 /// A request that its server may give up after `deadline`.
@@ -80,18 +90,59 @@ pub fn streaming<M>(message: M) -> Request<M> {
     Request::new(message)
 }
 
-/// Makes a channel. Nothing is connected before the first call; it must run within tokio.
+/// The same request for the replica that is the place of `key`, unless that is much busier than another.
+pub fn placed<M>(mut request: Request<M>, key: &str) -> Request<M> {
+    request.extensions_mut().insert(Placement::of(key));
+    request
+}
+
+/// Makes a channel. Nothing is connected before the first call, unless replicas are to be told apart: then their
+/// names are looked up and their health is followed. It must run within tokio.
 ///
 /// # Errors
-/// A url, the token or a file for TLS cannot be used.
+/// A url, the token or a file for TLS cannot be used; the system has no DNS configuration and a url needs one.
 pub fn connect(config: &GrpcClientConfig) -> Result<GrpcChannel, ConnectError> {
+    let named = config.urls.iter().any(|url| url.name().is_some());
+    if named { discovering(config, Dns::of_system().map_err(ConnectError::Dns)?) } else { fixed(config) }
+}
+
+/// A channel to replicas that stay the same.
+fn fixed(config: &GrpcClientConfig) -> Result<GrpcChannel, ConnectError> {
     if config.urls.is_empty() {
         return Err(ConnectError::NoUrls);
     }
     let authorization = bearer(&config.service_token).ok_or(ConnectError::Token)?;
-    let tls = config.tls.as_ref().map(client_tls).transpose()?;
-    let channels = config.urls.iter().map(|url| Ok(endpoint(url, tls.as_ref())?.connect_lazy()));
-    Ok(GrpcChannel::new(channels.collect::<Result<_, _>>()?, authorization))
+    let trust = config.tls.as_ref().map(Trust::read).transpose()?;
+
+    // Whoever is alone is called whatever it says of its health.
+    let health = if config.urls.len() > 1 { Health::Followed } else { Health::Ignored };
+    let replica = |url: &GrpcUrl| {
+        let endpoint = endpoint::endpoint(url.as_str(), trust.as_ref().map(Trust::of_urls))?;
+        Ok(Arc::new(Replica::new(url.as_str(), endpoint.connect_lazy(), health)))
+    };
+    let replicas = config.urls.iter().map(replica).collect::<Result<Vec<_>, ConnectError>>()?;
+    Ok(GrpcChannel::over(Arc::new(Replicas::new(replicas)), authorization))
+}
+
+/// A channel to replicas that come and go, as `resolver` says, besides those whose urls are no names.
+fn discovering(config: &GrpcClientConfig, resolver: impl Resolve) -> Result<GrpcChannel, ConnectError> {
+    let authorization = bearer(&config.service_token).ok_or(ConnectError::Token)?;
+    let trust = config.tls.as_ref().map(Trust::read).transpose()?;
+    let (names, urls): (Vec<&GrpcUrl>, Vec<&GrpcUrl>) =
+        config.urls.iter().partition(|url| url.name().is_some());
+
+    let of_urls = trust.as_ref().map(Trust::of_urls);
+    for url in &urls {
+        endpoint::endpoint(url.as_str(), of_urls.clone())?;
+    }
+    let fixed: BTreeSet<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();
+    let names = names.into_iter().filter_map(GrpcUrl::name).collect();
+    let replicas = Arc::new(Replicas::new(Vec::new()));
+    let discovery = Discovery::new(names, fixed, trust, replicas.clone());
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(discovery.run(resolver));
+    Ok(GrpcChannel { replicas, authorization, _discovery: Arc::new(tasks) })
 }
 
 /// What a caller shows, unless it cannot be sent.
@@ -101,53 +152,33 @@ pub(super) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The replicas of one service. Clones share their connections.
+/// The replicas of one service. Clones share their connections, and what is known of them.
 #[derive(Debug, Clone)]
 pub struct GrpcChannel {
-    replicas: Arc<[Replica]>,
-    next: Arc<AtomicUsize>,
+    replicas: Arc<Replicas>,
     authorization: HeaderValue,
-}
-
-#[derive(Debug)]
-struct Replica {
-    channel: Channel,
-    failed: Mutex<Option<Instant>>,
+    /// Ends with the last clone.
+    _discovery: Arc<JoinSet<()>>,
 }
 
 impl GrpcChannel {
-    pub(super) fn new(channels: Vec<Channel>, authorization: HeaderValue) -> Self {
-        let replicas = channels.into_iter().map(|channel| Replica { channel, failed: Mutex::new(None) });
-        Self { replicas: replicas.collect(), next: Arc::default(), authorization }
+    /// A channel to one replica.
+    pub(super) fn to(channel: Channel, authorization: HeaderValue) -> Self {
+        let replica = Replica::new("", channel, Health::Ignored);
+        Self::over(Arc::new(Replicas::new(vec![Arc::new(replica)])), authorization)
     }
 
-    /// The index of the next replica that did not just fail, or of the next one if all did.
-    fn choose(&self) -> usize {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..self.replicas.len()).map(|step| first.wrapping_add(step) % self.replicas.len());
-        let mut rested = in_turn.filter(|index| !self.replicas[*index].rests());
-        rested.next().unwrap_or(first % self.replicas.len())
-    }
-}
-
-impl Replica {
-    fn rests(&self) -> bool {
-        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.is_some_and(|failed| failed.elapsed() < REST)
-    }
-
-    fn note<T>(&self, answer: &Result<T, Error>) {
-        let failed = answer.is_err().then(Instant::now);
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    fn over(replicas: Arc<Replicas>, authorization: HeaderValue) -> Self {
+        Self { replicas, authorization, _discovery: Arc::new(JoinSet::new()) }
     }
 }
 
 impl Service<http::Request<Body>> for GrpcChannel {
     type Response = http::Response<Body>;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<http::Response<Body>, Error>>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, Status>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }
 
@@ -162,12 +193,13 @@ impl Service<http::Request<Body>> for GrpcChannel {
             format.inject_context(&context, &mut Headers(headers));
         });
 
-        let (replicas, index) = (self.replicas.clone(), self.choose());
+        let placement = request.extensions_mut().remove::<Placement>();
+        let replicas = self.replicas.clone();
         async move {
-            let replica = &replicas[index];
-            let answer = replica.channel.clone().oneshot(request).await;
-            replica.note(&answer);
-            answer
+            let chosen = replicas.choose_soon(placement).await;
+            let chosen =
+                chosen.ok_or_else(|| Status::unavailable("no replica of the service is known yet"))?;
+            chosen.call(request).await
         }
         .boxed()
     }
@@ -181,45 +213,4 @@ impl Injector for Headers<'_> {
             self.0.insert(name, value);
         }
     }
-}
-
-fn endpoint(url: &GrpcUrl, tls: Option<&ClientTlsConfig>) -> Result<Endpoint, ConnectError> {
-    let unusable = |error| ConnectError::Url { url: url.as_str().to_owned(), error };
-    let endpoint = Endpoint::from_shared(url.as_str().to_owned()).map_err(unusable)?;
-    let endpoint = match tls {
-        Some(tls) => endpoint.tls_config(tls.clone()).map_err(unusable)?,
-        None => endpoint,
-    };
-    Ok(tuned(endpoint))
-}
-
-fn client_tls(config: &GrpcClientTlsConfig) -> Result<ClientTlsConfig, ConnectError> {
-    let read = |file: &PathBuf| {
-        std::fs::read(file).map_err(|error| ConnectError::File { file: file.clone(), error })
-    };
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&config.ca_file)?));
-    if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
-        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-    }
-    if let Some(domain) = &config.domain {
-        tls = tls.domain_name(domain.clone());
-    }
-    Ok(tls)
-}
-
-/// Sized as the server is: the receiver's settings govern.
-pub(super) fn tuned(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .max_frame_size(FRAME_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .http2_max_header_list_size(HEADER_LIST_BYTES)
-        // Whoever aborts a pull resets its call while data is under way. Counted over the life of a connection, that
-        // would in the end break the calls of everybody else; and the peer is no stranger.
-        .http2_max_local_error_reset_streams(None)
 }

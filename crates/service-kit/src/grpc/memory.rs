@@ -43,7 +43,7 @@ pub fn memory_pair(routes: Routes, options: ServerOptions) -> GrpcChannel {
     });
     let channel = tuned(Endpoint::from_static("http://memory")).connect_with_connector_lazy(connector);
 
-    GrpcChannel::new(vec![channel], authorization)
+    GrpcChannel::to(channel, authorization)
 }
 
 /// The port's connections, which finish when the channel is gone.

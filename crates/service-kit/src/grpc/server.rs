@@ -205,17 +205,20 @@ fn protocol(max_concurrent: usize) -> Builder<TokioExecutor> {
     protocol
 }
 
-/// Tells health what readiness says, and at shutdown that nothing new is served.
-async fn report(reporter: HealthReporter, readiness: Readiness, shutdown: Shutdown) {
+/// Tells health what readiness says, and that nothing is served from when the process is to end: callers go elsewhere
+/// while it still answers. When it stops, those who follow its health are hung up on: they would keep it from ending.
+async fn report(mut reporter: HealthReporter, readiness: Readiness, shutdown: Shutdown) {
     let mut changes = readiness.watch();
     loop {
         let serving = changes.borrow_and_update().is_empty();
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status("", status).await;
         select! {
-            () = shutdown.stopping() => break,
+            () = shutdown.leaving() => break,
             next = changes.changed() => if next.is_err() { break },
         }
     }
     reporter.set_service_status("", ServingStatus::NotServing).await;
+    shutdown.stopping().await;
+    reporter.clear_service_status("").await;
 }

@@ -77,6 +77,10 @@ impl fmt::Debug for EdgeOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Who brings the bytes that were asked for to the client, as an extension of an answer: for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered(pub &'static str);
+
 /// A router behind all that this file is for.
 #[derive(Debug, Clone)]
 pub struct Edge {

@@ -7,7 +7,7 @@ use oci::{Locator, Span};
 use secrecy::SecretString;
 
 use super::{Harness, collected, never, repository};
-use crate::blob::{BlobError, Grant, GrantKey, GrantRefused};
+use crate::blob::{BlobError, Delivery, Grant, GrantKey, GrantRefused, Handoff, Opened, Redirect};
 
 pub(super) async fn run(harness: &Harness) {
     a_span_is_read(harness).await;
@@ -17,6 +17,17 @@ pub(super) async fn run(harness: &Harness) {
     a_grant_of_another_key_is_refused(harness).await;
     granted_bytes_that_are_gone_are_missing(harness).await;
     granted_bytes_of_another_length_are_missing(harness).await;
+    what_may_be_read_elsewhere_is_there(harness).await;
+    only_what_was_granted_may_be_read_elsewhere(harness).await;
+}
+
+/// All that an edge can allow.
+const fn everywhere() -> [Delivery; 3] {
+    [
+        Delivery { handoff: Handoff::File, redirect: Redirect::Never },
+        Delivery { handoff: Handoff::Replica, redirect: Redirect::Never },
+        Delivery { handoff: Handoff::File, redirect: Redirect::Allowed },
+    ]
 }
 
 async fn a_span_is_read(harness: &Harness) {
@@ -95,4 +106,49 @@ async fn granted_bytes_of_another_length_are_missing(harness: &Harness) {
     let missing = harness.open(&locator, 2 * size_bytes, None).await;
 
     assert_eq!(missing.map(drop), Err(BlobError::Missing { locator }));
+}
+
+async fn what_may_be_read_elsewhere_is_there(harness: &Harness) {
+    // Large enough for a handoff to be worth it.
+    let content = Bytes::from(vec![7_u8; 1 << 20]);
+    let (locator, size_bytes) = harness.published(content.clone()).await;
+    let gone = Locator { generation: never(), ..locator.clone() };
+
+    for delivery in everywhere() {
+        let grant = harness.grant(&locator, size_bytes);
+        match harness.blobs.open(&grant, None, delivery).await.unwrap() {
+            Opened::Stream { span, body } => {
+                assert_eq!(span, Span::whole(size_bytes));
+                assert!(collected(body).await == content);
+            }
+            Opened::Handoff { .. } => assert_ne!(delivery.handoff, Handoff::Never),
+            Opened::Redirect { .. } => assert_eq!(delivery.redirect, Redirect::Allowed),
+        }
+
+        for (locator, size_bytes) in [(&gone, size_bytes), (&locator, 2 * size_bytes)] {
+            let missing = harness.blobs.open(&harness.grant(locator, size_bytes), None, delivery).await;
+            assert_eq!(
+                missing.map(drop),
+                Err(BlobError::Missing { locator: locator.clone() }),
+                "{delivery:?}"
+            );
+        }
+    }
+}
+
+async fn only_what_was_granted_may_be_read_elsewhere(harness: &Harness) {
+    let (locator, size_bytes) = harness.published(vec![8_u8; 1 << 20]).await;
+    let grant = harness.grant(&locator, size_bytes);
+    let expired = harness.grants.grant(locator, repository(), size_bytes, harness.now);
+    let forged = Grant { mac: [0; 32], ..grant.clone() };
+
+    for delivery in everywhere() {
+        for (refused, why) in [(&expired, GrantRefused::Expired), (&forged, GrantRefused::Forged)] {
+            let answer = harness.blobs.open(refused, None, delivery).await;
+            assert_eq!(answer.map(drop), Err(BlobError::GrantRefused { why }), "{delivery:?}");
+        }
+        let outside = Some(Span { first: size_bytes, length: 1 });
+        let answer = harness.blobs.open(&grant, outside, delivery).await;
+        assert_eq!(answer.map(drop), Err(BlobError::OutOfRange { first: size_bytes, size_bytes }));
+    }
 }

@@ -9,7 +9,9 @@ use super::{
 use crate::{
     auth::{
         Credentials, Subject,
-        identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
+        identities::{
+            Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, Reads, WantedCredential,
+        },
     },
     metadata::{
         Via,
@@ -83,8 +85,11 @@ fn a_deed_without_a_known_kind_or_a_good_name_is_refused() {
 #[test]
 fn a_permit_reads_back() {
     for credential in [None, Some(parse(GENERATION))] {
-        let (subject, role) = (Subject::Robot(parse("team+ci")), Role::Administrator);
-        reads_back(&Permit { subject, role, credential, actor: actor() });
+        let within = vec!["team/*".to_owned().try_into().unwrap(), "ann/app".to_owned().try_into().unwrap()];
+        for reads in [Reads::Public, Reads::All, Reads::Within(within)] {
+            let (subject, role) = (Subject::Robot(parse("team+ci")), Role::Administrator);
+            reads_back(&Permit { subject, role, credential: credential.clone(), actor: actor(), reads });
+        }
     }
 }
 

@@ -129,6 +129,10 @@ actions! {
     SigningKeyRetire = "signing_key.retire",
     /// A key does not sign or verify tokens any more.
     SigningKeyRemove = "signing_key.remove",
+    /// What did not agree with the rest of what is kept was mended.
+    MetadataRepair = "metadata.repair",
+    /// A dump of all metadata was begun.
+    MetadataDump = "metadata.dump",
 }
 
 /// What was done, also what only later releases do.

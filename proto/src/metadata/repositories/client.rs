@@ -7,8 +7,8 @@ use oci::{Digest, Locator, Reference, RepositoryName, Tag};
 use service_kit::grpc::{GrpcChannel, unary};
 
 use super::{
-    Expected, Intent, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry, RepositoryError,
-    Restore, TagHistory, WantedHistory, WantedReferrers, WantedRepositories,
+    Expected, Found, Intent, Manifest, NewManifest, Referrers, Repositories, RepositoryEntry,
+    RepositoryError, Restore, TagHistory, WantedHistory, WantedReferrers, WantedRepositories, WantedSearch,
 };
 use crate::{
     blob::Grant,
@@ -160,6 +160,12 @@ impl Repositories for RepositoriesClient {
         let answer = self.service.clone().repositories(unary(wanted.to_message(), self.deadline)).await;
 
         concluded("listing repositories", answer, Page::<RepositoryEntry>::from_message)
+    }
+
+    async fn search(&self, wanted: &WantedSearch) -> Result<Found, RepositoryError> {
+        let answer = self.service.clone().search(unary(wanted.to_message(), self.deadline)).await;
+
+        concluded("looking for repositories", answer, Found::from_message)
     }
 }
 

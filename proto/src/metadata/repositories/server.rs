@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use service_kit::grpc::Routes;
 use tonic::{Request, Response};
 
-use super::{Expected, Repositories, WantedHistory, WantedReferrers, WantedRepositories};
+use super::{Expected, Repositories, WantedHistory, WantedReferrers, WantedRepositories, WantedSearch};
 use crate::{
     call::{Answer, MAX_METADATA_MESSAGE_BYTES},
     convert::{self, Wire as _, parsed, read, repositories::page},
@@ -142,6 +142,13 @@ impl RepositoryService for Server {
         let wanted = WantedRepositories::from_message(request.into_inner())?;
 
         let found = self.0.repositories(&wanted).await.map_err(status_of)?;
+        Ok(Response::new(found.to_message()))
+    }
+
+    async fn search(&self, request: Request<wire::SearchRequest>) -> Answer<wire::SearchResponse> {
+        let wanted = WantedSearch::from_message(request.into_inner())?;
+
+        let found = self.0.search(&wanted).await.map_err(status_of)?;
         Ok(Response::new(found.to_message()))
     }
 }

@@ -27,6 +27,7 @@ mod history;
 mod lists;
 mod races;
 mod referrers;
+mod search;
 
 /// All cases.
 ///
@@ -53,6 +54,7 @@ pub async fn run(world: World) {
     lists::run(&world).await;
     history::run(&world).await;
     referrers::run(&world).await;
+    search::run(&world).await;
 }
 
 fn tag(tag: &str) -> Tag {

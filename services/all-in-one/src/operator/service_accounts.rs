@@ -61,8 +61,8 @@ pub struct CreateToken {
     /// Under which what the program writes is recorded, such as `team-x`
     #[arg(long)]
     name: ServiceName,
-    /// What the program may: metadata.read, metadata.write, accounts.read, accounts.write, accounts.secrets, reclaim,
-    /// blob.read, blob.write, auth.tokens, auth.identities, or * for all
+    /// What the program may: metadata.read, metadata.write, metadata.events, accounts.read, accounts.write,
+    /// accounts.secrets, reclaim, backup, blob.read, blob.write, auth.tokens, auth.identities, or * for all
     #[arg(long, required = true, value_delimiter = ',', value_parser = role)]
     role: Vec<Role>,
     /// How long it is good, as `90d` or `12h`

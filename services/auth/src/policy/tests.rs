@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use oci::{CredentialId, Scope};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proto::{
-    auth::{IdentityError, identities::Deed},
+    auth::{
+        IdentityError,
+        identities::{Deed, Reads},
+    },
     metadata::{
         Visibility,
         accounts::{NamespaceFacts, NamespaceKind, RepositoryFacts, Role},
@@ -431,6 +434,24 @@ fn less(facts: &RepositoryFacts) -> Vec<RepositoryFacts> {
         with(&|facts| facts.visibility = None),
         with(&|facts| facts.visibility = facts.visibility.map(|_| Visibility::Private)),
     ]
+}
+
+#[test]
+fn a_credential_is_good_for_the_private_repositories_that_it_lets_pull() {
+    let within = |patterns: &[&str]| Reads::Within(limits(patterns, "").repositories);
+    for principal in [user("ann", Role::User), user("ann", Role::Administrator), robot("team+ci")] {
+        assert_eq!(principal.reads(), Reads::All);
+        for (patterns, letters, expected) in [
+            (&[][..], "lpdm", Reads::All),
+            (&["team/*"][..], "lp", within(&["team/*"])),
+            (&["team/*"][..], "pdm", Reads::Public),
+            (&[][..], "m", Reads::Public),
+        ] {
+            let limited = limited(&principal, &limits(patterns, letters));
+            assert_eq!(limited.reads(), expected, "{patterns:?} {letters}");
+        }
+    }
+    assert_eq!(Principal::Anonymous.reads(), Reads::Public);
 }
 
 proptest! {

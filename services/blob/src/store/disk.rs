@@ -22,6 +22,7 @@ mod reader;
 mod start;
 mod writer;
 
+pub(in crate::store) use reader::read_piece;
 pub use start::OpenError;
 
 /// How often something is put into a directory that vanishes.
@@ -68,6 +69,16 @@ impl Disk {
         let (options, probe) = started.await.map_err(|_| OpenError::Interrupted)??;
         let DiskOptions { root, reserve_bytes, name: _ } = options;
         Ok(Self(Arc::new(Parts { root, reserve_bytes, probe, jobs })))
+    }
+
+    /// Whether the directory `root` says which store it is.
+    ///
+    /// # Errors
+    /// With the path, if that cannot be found out.
+    pub async fn is_marked(root: &Path) -> Result<bool, OpenError> {
+        let path = root.join(layout::MARKER);
+        let found = tokio::fs::try_exists(&path).await;
+        found.map_err(|cause| OpenError::Directory { path, attempted: "finding which store it is", cause })
     }
 
     /// Waits until no job runs, also none of a request that was dropped.
@@ -125,19 +136,24 @@ impl Disk {
 
 #[async_trait]
 impl Store for Disk {
-    async fn write(&self, name: &ObjectName) -> Result<Box<dyn Writer>, StoreError> {
+    async fn write(
+        &self,
+        name: &ObjectName,
+        _before: Option<&ObjectName>,
+    ) -> Result<Box<dyn Writer>, StoreError> {
         writer::begin(self, name).await
     }
 
-    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<(), StoreError> {
+    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<ObjectName, StoreError> {
         match parts {
-            [] => writer::begin(self, content).await?.commit().await,
+            [] => writer::begin(self, content).await?.commit().await?,
             [part] => {
                 let (part, content) = (part.clone(), content.clone());
-                self.run(move |disk| link(disk, &part, &content)).await
+                self.run(move |disk| link(disk, &part, &content)).await?;
             }
-            parts => writer::concatenate(self, parts, content).await,
+            parts => writer::concatenate(self, parts, content).await?,
         }
+        Ok(content.clone())
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
@@ -175,6 +191,10 @@ impl Store for Disk {
         limit: usize,
     ) -> Result<Vec<ObjectName>, StoreError> {
         listing::list(self, place, after.cloned(), limit).await
+    }
+
+    fn file<'a>(&self, name: &'a ObjectName) -> Option<&'a str> {
+        Some(name.as_str())
     }
 
     async fn check(&self) -> Result<(), StoreError> {

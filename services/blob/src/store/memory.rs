@@ -30,11 +30,15 @@ impl Memory {
 
 #[async_trait]
 impl Store for Memory {
-    async fn write(&self, name: &ObjectName) -> Result<Box<dyn Writer>, StoreError> {
+    async fn write(
+        &self,
+        name: &ObjectName,
+        _before: Option<&ObjectName>,
+    ) -> Result<Box<dyn Writer>, StoreError> {
         Ok(Box::new(Pending { store: self.clone(), name: name.clone(), chunks: Vec::new() }))
     }
 
-    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<(), StoreError> {
+    async fn publish(&self, parts: &[ObjectName], content: &ObjectName) -> Result<ObjectName, StoreError> {
         let mut objects = self.objects();
         let part = |name: &ObjectName| {
             let bytes = objects.get(name).cloned();
@@ -43,7 +47,7 @@ impl Store for Memory {
         let parts: Vec<Bytes> = parts.iter().map(part).collect::<Result<_, _>>()?;
 
         objects.insert(content.clone(), parts.concat().into());
-        Ok(())
+        Ok(content.clone())
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {

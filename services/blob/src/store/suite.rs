@@ -28,13 +28,15 @@ pub async fn run(store: &dyn Store) {
     what_is_removed_is_read_to_its_end(store).await;
     an_object_is_removed_alone(store).await;
     objects_are_listed_in_order(store).await;
+    what_is_large_goes_on_from_part_to_part(store).await;
+    what_was_begun_twice_counts_once(store).await;
     a_check_leaves_nothing_behind(store).await;
 }
 
 async fn what_is_committed_is_there(store: &dyn Store) {
     let name = part(1, 0);
 
-    let mut writer = store.write(&name).await.unwrap();
+    let mut writer = store.write(&name, None).await.unwrap();
     for piece in ["in ", "three ", "pieces"] {
         writer.append(piece.into()).await.unwrap();
     }
@@ -47,7 +49,7 @@ async fn what_is_committed_is_there(store: &dyn Store) {
 async fn nothing_is_there_before_it_is_committed(store: &dyn Store) {
     let name = part(2, 0);
 
-    let mut writer = store.write(&name).await.unwrap();
+    let mut writer = store.write(&name, None).await.unwrap();
     writer.append("not yet".into()).await.unwrap();
 
     assert_eq!(store.size(&name).await.unwrap(), None);
@@ -59,7 +61,7 @@ async fn nothing_is_there_before_it_is_committed(store: &dyn Store) {
 async fn what_is_dropped_was_never_there(store: &dyn Store) {
     let name = part(3, 0);
 
-    let mut writer = store.write(&name).await.unwrap();
+    let mut writer = store.write(&name, None).await.unwrap();
     writer.append("never".into()).await.unwrap();
     drop(writer);
 
@@ -122,7 +124,7 @@ async fn objects_are_listed_in_order(store: &dyn Store) {
     }
     assert_eq!(found, all);
 
-    let part = part(21, 4);
+    let part = part(21, 0);
     write(store, &part, Bytes::from("bytes")).await;
     assert!(store.list(Place::Uploads, None, 100).await.unwrap().contains(&part));
     assert_eq!(store.list(Place::Contents(oci::Algorithm::Sha512, 1), None, 100).await.unwrap(), []);
@@ -156,20 +158,24 @@ async fn one_part_becomes_content_and_stays(store: &dyn Store) {
 }
 
 async fn many_parts_become_content_in_order(store: &dyn Store) {
-    let (one, two, three, name) = (part(8, 0), part(8, 1), part(8, 2), content(8));
-    write(store, &two, "two, ").await;
+    let (one, two, three, name) = (part(8, 0), part(8, 5), part(8, 10), content(8));
     write(store, &one, "one, ").await;
-    write(store, &three, "three").await;
+    write_after(store, &two, Some(&one), "two, ").await;
+    write_after(store, &three, Some(&two), "three").await;
+    let parts = [one, two.clone(), three];
+    assert_eq!(store.sizes(&parts).await.unwrap(), [Some(5), Some(5), Some(5)]);
 
-    store.publish(&[one, two.clone(), three], &name).await.unwrap();
+    store.publish(&parts, &name).await.unwrap();
 
     assert_eq!(read(store, &name, WHOLE).await, "one, two, three");
     assert_eq!(read(store, &two, WHOLE).await, "two, ");
 }
 
 async fn a_missing_part_publishes_nothing(store: &dyn Store) {
-    let (there, lost, name) = (part(9, 0), part(9, 1), content(9));
+    let (there, lost, name) = (part(9, 0), part(9, 5), content(9));
     write(store, &there, "there").await;
+    let sizes = store.sizes(&[there.clone(), lost.clone()]).await.unwrap();
+    assert_eq!(sizes, [Some(5), None]);
 
     for parts in [vec![lost.clone()], vec![there, lost.clone()]] {
         match store.publish(&parts, &name).await {
@@ -181,9 +187,9 @@ async fn a_missing_part_publishes_nothing(store: &dyn Store) {
 }
 
 async fn an_upload_is_removed_alone(store: &dyn Store) {
-    let (one, two, other, name) = (part(10, 0), part(10, 1), part(11, 0), content(10));
+    let (one, two, other, name) = (part(10, 0), part(10, 3), part(11, 0), content(10));
     write(store, &one, "one").await;
-    write(store, &two, "two").await;
+    write_after(store, &two, Some(&one), "two").await;
     write(store, &other, "another upload's").await;
     store.publish(std::slice::from_ref(&one), &name).await.unwrap();
 
@@ -212,8 +218,72 @@ async fn a_check_leaves_nothing_behind(store: &dyn Store) {
     store.check().await.unwrap();
 }
 
+async fn what_is_large_goes_on_from_part_to_part(store: &dyn Store) {
+    let content_of = |length: usize, seed: usize| -> Bytes {
+        (0..length).map(|at| u8::try_from((at / 7 + at / 4_093 + seed) % 251).unwrap()).collect()
+    };
+    // Below, across, and exactly at the end of what a store may cut uploads into.
+    let pieces = [3 << 20, (13 << 20) + 5, 100, (8 << 20) - 105, 1];
+    let pieces: Vec<Bytes> = pieces.iter().zip(0..).map(|(length, seed)| content_of(*length, seed)).collect();
+    let (mut parts, mut offset): (Vec<ObjectName>, u64) = (Vec::new(), 0);
+    for piece in &pieces {
+        let name = part(30, offset);
+        let mut writer = store.write(&name, parts.last()).await.unwrap();
+        for batch in piece.chunks(1 << 20) {
+            writer.append(Bytes::copy_from_slice(batch)).await.unwrap();
+        }
+        writer.commit().await.unwrap();
+        offset += piece.len() as u64;
+        parts.push(name);
+    }
+    let lengths: Vec<Option<u64>> = pieces.iter().map(|piece| Some(piece.len() as u64)).collect();
+    assert_eq!(store.sizes(&parts).await.unwrap(), lengths);
+
+    let name = store.publish(&parts, &content(30)).await.unwrap();
+    let again = store.publish(&parts, &content(30)).await.unwrap();
+
+    let whole = pieces.concat();
+    for name in [&name, &again] {
+        assert_eq!(store.size(name).await.unwrap(), Some(whole.len() as u64));
+        assert!(read(store, name, WHOLE).await == whole);
+    }
+    let span = Span { first: (8 << 20) - 3, length: 6 };
+    assert_eq!(read(store, &name, span).await, whole[(8 << 20) - 3..(8 << 20) + 3]);
+
+    store.remove_upload(&session(30)).await.unwrap();
+    assert!(read(store, &name, WHOLE).await == whole);
+    store.remove(&name).await.unwrap();
+    assert_eq!(store.size(&name).await.unwrap(), None);
+}
+
+/// A process dies while it writes a part, another one writes the same bytes again, and what the first one had begun
+/// comes to nothing.
+async fn what_was_begun_twice_counts_once(store: &dyn Store) {
+    let bytes = Bytes::from(vec![9; 9 << 20]);
+    let (abandoned, counted, name) = (part(31, 0), again_part(31), content(31));
+    let mut writer = store.write(&abandoned, None).await.unwrap();
+    writer.append(bytes.clone()).await.unwrap();
+    drop(writer);
+
+    write(store, &counted, bytes.clone()).await;
+    let name = store.publish(&[counted], &name).await.unwrap();
+
+    assert_eq!(store.size(&abandoned).await.unwrap(), None);
+    store.remove_upload(&session(31)).await.unwrap();
+    assert!(read(store, &name, WHOLE).await == bytes);
+}
+
 async fn write(store: &dyn Store, name: &ObjectName, bytes: impl Into<Bytes>) {
-    let mut writer = store.write(name).await.unwrap();
+    write_after(store, name, None, bytes).await;
+}
+
+async fn write_after(
+    store: &dyn Store,
+    name: &ObjectName,
+    before: Option<&ObjectName>,
+    bytes: impl Into<Bytes>,
+) {
+    let mut writer = store.write(name, before).await.unwrap();
     writer.append(bytes.into()).await.unwrap();
     writer.commit().await.unwrap();
 }
@@ -231,6 +301,11 @@ fn session(number: u32) -> SessionId {
 
 fn part(number: u32, offset: u64) -> ObjectName {
     ObjectName::part(&session(number), offset, &format!("{number:013}{offset:013}").parse().unwrap())
+}
+
+/// The first part of the same upload, as another request brings it.
+fn again_part(number: u32) -> ObjectName {
+    ObjectName::part(&session(number), 0, &format!("3{number:025}").parse().unwrap())
 }
 
 /// The same content, brought by another upload.

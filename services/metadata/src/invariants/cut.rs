@@ -25,7 +25,7 @@ use proto::{
 };
 use service_kit::{clock::ManualClock, random::SeededRandom};
 
-use super::{Strictness, check};
+use super::{Strictness, check, mended::cut_and_mended};
 use crate::{
     Service,
     config::Config,
@@ -47,7 +47,7 @@ mod settings;
 const NEVER: usize = usize::MAX;
 
 /// Memory that loses its power in the middle of a commit, or lets somebody else be first.
-pub(super) struct Cutting {
+pub(crate) struct Cutting {
     memory: Memory,
     after: AtomicUsize,
     rival: Mutex<Option<BoxFuture>>,
@@ -56,12 +56,12 @@ pub(super) struct Cutting {
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Cutting {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { memory: Memory::new(), after: AtomicUsize::new(NEVER), rival: Mutex::default() })
     }
 
     /// The next commit is cut after so many mutations, if it has more.
-    pub(super) fn cut_after(&self, mutations: usize) {
+    pub(crate) fn cut_after(&self, mutations: usize) {
         self.after.store(mutations, Ordering::SeqCst);
     }
 
@@ -73,6 +73,11 @@ impl Cutting {
     /// Whether somebody waits for the next commit.
     pub(super) fn is_interposed(&self) -> bool {
         self.rival.lock().unwrap().is_some()
+    }
+
+    /// Every entry, to be compared.
+    pub(crate) fn entries(&self) -> Vec<(Key, Bytes, Bytes)> {
+        self.memory.entries()
     }
 
     /// Cuts nothing any more.
@@ -147,6 +152,11 @@ pub(super) async fn world(keyspace: Arc<Cutting>) -> World {
 
 /// Another process, or the same one after a restart.
 pub(super) async fn world_at(keyspace: Arc<Cutting>, clock: Arc<ManualClock>) -> World {
+    world_over(keyspace, clock).await
+}
+
+/// The same on any engine.
+pub(super) async fn world_over(keyspace: Arc<dyn Keyspace>, clock: Arc<ManualClock>) -> World {
     let config = Config::new("unused".into(), "a secret for grants".into());
     let random = Arc::new(SeededRandom::new(3));
     let service = Service::found(keyspace, &config, clock.clone(), random).await.unwrap();
@@ -166,7 +176,7 @@ pub(super) fn actor() -> Actor {
     }
 }
 
-pub(super) fn account(name: &str, role: Role) -> Account {
+pub(crate) fn account(name: &str, role: Role) -> Account {
     Account {
         name: name.parse().unwrap(),
         password_hash: "hash".to_owned().into(),
@@ -180,7 +190,9 @@ pub(super) fn digest(content: &str) -> Digest {
 }
 
 pub(super) fn locator(digest: &Digest, number: u64) -> Locator {
-    let (store, generation) = ("disk".parse().unwrap(), format!("01JD{number:022}").parse().unwrap());
+    // Of the second day of the world: after it was founded.
+    let generation = format!("01KDY02100{number:016}").parse().unwrap();
+    let store = "disk".parse().unwrap();
     Locator { store, content: ContentId::plain(digest.clone()), generation }
 }
 
@@ -280,6 +292,7 @@ pub(super) async fn cut_everywhere<T, E: std::fmt::Debug>(
         }
         operation(service, &prepared).await.unwrap();
         check(service, &[app(), other()], &manifests, Strictness::AfterCuts).await;
+        cut_and_mended(&operation, &prepare, after).await;
     }
 }
 

@@ -11,6 +11,7 @@ use proto::metadata::{
 use super::{
     cut::{account, actor, service},
     members,
+    mended::is_mended,
     rights::{Rights, USERS, crew, crew_app, crewed, revoked, rights, rights_are_listed, set, team, user},
 };
 use crate::{
@@ -45,6 +46,15 @@ async fn cut_everywhere(operation: impl AsyncFn(&Service) -> Result<(), AccountE
             Ok(()) | Err(AccountError::MemberUnknown { .. } | AccountError::TeamUnknown { .. }) => {}
             Err(error) => panic!("after {after}: {error}"),
         }
+        losses_are_told(&service, &before).await;
+        rights_are_listed(&service, &crew()).await;
+
+        // Nobody does it again, but what it has left is mended.
+        let (keyspace, service) = crewed().await;
+        keyspace.cut_after(after);
+        let _cut = operation(&service).await;
+        keyspace.mend();
+        is_mended(&service).await;
         losses_are_told(&service, &before).await;
         rights_are_listed(&service, &crew()).await;
     }

@@ -14,6 +14,7 @@ use service_kit::random::{Random as _, SeededRandom};
 use super::{
     Strictness, check,
     cut::{Cutting, Upload, World, account, actor, digest, held, manifest, world},
+    mended::{agrees, is_mended},
     reclaim::{sweep, try_sweep},
     untagged::untagged_go,
 };
@@ -123,9 +124,7 @@ async fn run(seed: u64, steps: u64, strictness: Strictness) {
     if seed.is_multiple_of(2) {
         service.put_rules(&"ann".parse().unwrap(), Some(&untagged_go("2d")), &actor()).await.unwrap();
     }
-    let names: Vec<RepositoryName> =
-        (0..3).map(|number| format!("ann/app{number}").parse().unwrap()).collect();
-    let manifests: Vec<Digest> = (0..MANIFESTS).map(|number| digest(&format!("manifest {number}"))).collect();
+    let (names, manifests) = made();
 
     let mut pending = Vec::new();
     for number in 0..steps {
@@ -148,6 +147,27 @@ async fn run(seed: u64, steps: u64, strictness: Strictness) {
             step(&world, &dice, number, &mut pending).await;
         }
         check(service, &names, &manifests, strictness).await;
+        if strictness == Strictness::Exact {
+            agrees(service).await;
+        }
+    }
+    world.clock.advance(Duration::from_hours(2));
+    is_mended(service).await;
+    check(service, &names, &manifests, Strictness::Exact).await;
+}
+
+/// The repositories and the manifests that random operations make.
+pub(super) fn made() -> (Vec<RepositoryName>, Vec<Digest>) {
+    let names = (0..3).map(|number| format!("ann/app{number}").parse().unwrap());
+    (names.collect(), (0..MANIFESTS).map(|number| digest(&format!("manifest {number}"))).collect())
+}
+
+/// Random operations in a world that is new.
+pub(super) async fn stir(world: &World, seed: u64, steps: u64) {
+    let (dice, mut pending) = (Dice(SeededRandom::new(seed)), Vec::new());
+    world.service.create_account(&account("ann", Role::Administrator), &actor()).await.unwrap();
+    for number in 0..steps {
+        step(world, &dice, number, &mut pending).await;
     }
 }
 

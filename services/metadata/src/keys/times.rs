@@ -51,6 +51,11 @@ pub(crate) fn told_after(event: &EventId) -> MemberRange {
     MemberRange::after(format!("{event}\u{1}"))
 }
 
+/// What ULIDs that were made at `time` or later are not below.
+pub(crate) fn first_at(time: Timestamp) -> String {
+    first_of(time.as_millisecond())
+}
+
 /// The least ULID of a millisecond.
 pub(super) fn first_of(milliseconds: i64) -> String {
     Ulid::from_parts(u64::try_from(milliseconds).unwrap_or_default(), 0).to_string()

@@ -129,7 +129,8 @@ fn sums<T: Tables>(mutations: &[Mutation], tables: &T) -> Result<Result<Vec<Byte
     Ok(Ok(sums))
 }
 
-fn sum(before: Option<&Bytes>, by: i64) -> Option<Bytes> {
+/// What an increment comes to; none if there is no number, or one too many.
+pub(super) fn sum(before: Option<&Bytes>, by: i64) -> Option<Bytes> {
     let before: i64 = match before {
         Some(digits) => std::str::from_utf8(digits).ok()?.parse().ok()?,
         None => 0,

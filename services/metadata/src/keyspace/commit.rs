@@ -154,6 +154,31 @@ impl Condition {
         }
     }
 
+    /// The key that it is about.
+    pub(super) fn key(&self) -> &Key {
+        match self {
+            Self::ValueAbsent(key)
+            | Self::FieldEquals(key, ..)
+            | Self::FieldPresent(key, _)
+            | Self::FieldAbsent(key, _)
+            | Self::RecordAbsent(key)
+            | Self::Members { key, .. } => key,
+        }
+    }
+
+    /// The same about another key.
+    pub(super) fn of(mut self, other: Key) -> Self {
+        match &mut self {
+            Self::ValueAbsent(key)
+            | Self::FieldEquals(key, ..)
+            | Self::FieldPresent(key, _)
+            | Self::FieldAbsent(key, _)
+            | Self::RecordAbsent(key)
+            | Self::Members { key, .. } => *key = other,
+        }
+        self
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::ValueAbsent(key) | Self::RecordAbsent(key) => key.check(),
@@ -183,6 +208,37 @@ impl Condition {
 }
 
 impl Mutation {
+    /// The key that it changes.
+    pub(super) fn key(&self) -> &Key {
+        match self {
+            Self::SetValue(key, _)
+            | Self::RemoveValue(key)
+            | Self::SetField(key, ..)
+            | Self::RemoveField(key, _)
+            | Self::RemoveRecord(key)
+            | Self::Increment(key, ..)
+            | Self::AddMember(key, _)
+            | Self::RemoveMember(key, _)
+            | Self::RemoveSet(key) => key,
+        }
+    }
+
+    /// The same of another key.
+    pub(super) fn of(mut self, other: Key) -> Self {
+        match &mut self {
+            Self::SetValue(key, _)
+            | Self::RemoveValue(key)
+            | Self::SetField(key, ..)
+            | Self::RemoveField(key, _)
+            | Self::RemoveRecord(key)
+            | Self::Increment(key, ..)
+            | Self::AddMember(key, _)
+            | Self::RemoveMember(key, _)
+            | Self::RemoveSet(key) => *key = other,
+        }
+        self
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::RemoveValue(key) | Self::RemoveRecord(key) | Self::RemoveSet(key) => key.check(),

@@ -11,25 +11,27 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
     committer::{BATCH_COMMITS, Committer, Counters, Pending, Request, Slot},
     file::{Place, is_latched, port_error},
     inbox::Inbox,
-    tables::{FIELDS, Failure, MEMBERS, VALUES, read_field, read_members, read_record},
+    reading::Reading,
+    snapshot::Snapshot,
+    tables::Failure,
 };
 use super::{
-    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, READ_LIMIT,
-    Record,
-    commit::{at_most, check_fields, check_keys, check_range},
+    Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange, Record,
 };
 
 mod committer;
 mod file;
 mod inbox;
 mod journal;
+mod reading;
+mod snapshot;
 mod tables;
 
 /// Where the embedded engine keeps its file, and what it may use.
@@ -138,12 +140,10 @@ impl Embedded {
         }
     }
 
-    // Reads block the calling worker: one takes about a microsecond, handing it to another thread
-    // ten times that, and their number and size are bounded.
-    fn read<T>(
+    fn with_database<T>(
         &self,
         attempted: &'static str,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+        work: impl FnOnce(&Database) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         // Only the committer writes the slot, to reopen the file, which may take long.
         let slot = match self.slot.try_read() {
@@ -157,7 +157,7 @@ impl Embedded {
         };
 
         // redb asserts what it finds in the file; one damaged page shall not look like a bug of the caller.
-        let attempt = AssertUnwindSafe(|| read(&database.begin_read()?));
+        let attempt = AssertUnwindSafe(|| work(database));
         let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(Failure::Corrupted(attempted.to_owned())));
 
         outcome.map_err(|failure| {
@@ -171,6 +171,18 @@ impl Embedded {
     fn ask_to_reopen(&self, generation: u64) {
         // If the queue is full, a commit in it will find out as well.
         let _ = self.requests.try_send(Request::Reopen { generation });
+    }
+}
+
+impl Reading for Embedded {
+    // Reads block the calling worker: one takes about a microsecond, handing it to another thread
+    // ten times that, and their number and size are bounded.
+    fn read<T>(
+        &self,
+        attempted: &'static str,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        self.with_database(attempted, |database| read(&database.begin_read()?))
     }
 }
 
@@ -193,32 +205,24 @@ impl Drop for JoinOnDrop {
 #[async_trait]
 impl Keyspace for Embedded {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>, Error> {
-        key.check()?;
-
-        self.read("reading a value", |transaction| {
-            let value = transaction.open_table(VALUES)?.get(&key.as_bytes()[..])?;
-            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
-        })
+        reading::value(self, key)
     }
 
     async fn get_many(&self, fields: &[(Key, Field)]) -> Result<Vec<Option<Bytes>>, Error> {
-        check_fields(fields)?;
-
-        self.read("reading fields", |transaction| {
-            let table = transaction.open_table(FIELDS)?;
-            fields.iter().map(|(key, field)| read_field(&table, key, field)).collect()
-        })
+        reading::many(self, fields)
     }
 
     async fn records(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
-        check_keys(keys)?;
-        let records = self.read("reading records", |transaction| {
-            let table = transaction.open_table(FIELDS)?;
-            keys.iter().map(|key| read_record(&table, key)).collect::<Result<Vec<_>, _>>()
-        })?;
-        records.iter().flatten().try_for_each(check_whole)?;
+        reading::records(self, keys)
+    }
 
-        Ok(records)
+    async fn fields(
+        &self,
+        key: &Key,
+        after: Option<&Bytes>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        reading::fields(self, key, after, limit)
     }
 
     async fn range(
@@ -228,30 +232,16 @@ impl Keyspace for Embedded {
         limit: usize,
         direction: Direction,
     ) -> Result<Vec<Bytes>, Error> {
-        check_range(key, limit)?;
-
-        self.read("reading members", |transaction| {
-            read_members(&transaction.open_table(MEMBERS)?, key, &members, limit, direction)
-        })
+        reading::members(self, key, &members, limit, direction)
     }
 
     async fn follow(&self, follow: &Follow) -> Result<Followed, Error> {
-        follow.check()?;
-        let followed = self.read("following a pointer", |transaction| {
-            let table = transaction.open_table(FIELDS)?;
-            let guard = read_field(&table, &follow.guard.0, &follow.guard.1)?;
-            let pointer = read_field(&table, &follow.pointer.0, &follow.pointer.1)?;
-            let target = match pointer.as_ref().map(|pointer| follow.target(pointer)).transpose() {
-                Ok(target) => target,
-                Err(damaged) => return Ok(Err(damaged)),
-            };
-            let record = target.map(|target| read_record(&table, &target)).transpose()?.flatten();
+        reading::followed(self, follow)
+    }
 
-            Ok(Ok(Followed { guard, pointer, record }))
-        })??;
-        followed.record.iter().try_for_each(check_whole)?;
-
-        Ok(followed)
+    fn snapshot(&self) -> Result<Option<Arc<dyn Keyspace>>, Error> {
+        let transaction = self.with_database("taking a snapshot", |database| Ok(database.begin_read()?))?;
+        Ok(Some(Arc::new(Snapshot::new(transaction))))
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
@@ -263,8 +253,4 @@ impl Keyspace for Embedded {
 
         answered.await.map_err(|_| gone())?
     }
-}
-
-fn check_whole(record: &Record) -> Result<(), Error> {
-    at_most("the number of fields in a record", record.len(), READ_LIMIT)
 }

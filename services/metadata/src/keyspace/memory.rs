@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map},
     convert::Infallible,
-    sync::{Mutex, MutexGuard, PoisonError},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     values: BTreeMap<Key, Bytes>,
     hashes: BTreeMap<Key, BTreeMap<Bytes, Bytes>>,
@@ -31,6 +32,21 @@ impl Memory {
     /// An empty keyspace.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Every entry, to be compared: values, then fields, then members, each in order.
+    #[cfg(any(test, feature = "suite"))]
+    pub fn entries(&self) -> Vec<(Key, Bytes, Bytes)> {
+        let state = self.state();
+        let values = state.values.iter().map(|(key, value)| (key.clone(), Bytes::new(), value.clone()));
+        let fields = state.hashes.iter().flat_map(|(key, fields)| {
+            fields.iter().map(move |(field, value)| (key.clone(), field.clone(), value.clone()))
+        });
+        let members = state.sets.iter().flat_map(|(key, members)| {
+            members.iter().map(move |member| (key.clone(), member.clone(), Bytes::new()))
+        });
+
+        values.chain(fields).chain(members).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,6 +76,23 @@ impl Keyspace for Memory {
         keys.iter().map(|key| state.record(key)).collect()
     }
 
+    async fn fields(
+        &self,
+        key: &Key,
+        after: Option<&Bytes>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        check_range(key, limit)?;
+        let state = self.state();
+        let Some(fields) = state.hashes.get(key) else {
+            return Ok(Vec::new());
+        };
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        let above = fields.range((from, Bound::Unbounded)).take(limit);
+
+        Ok(above.map(|(field, value)| (field.clone(), value.clone())).collect())
+    }
+
     async fn range(
         &self,
         key: &Key,
@@ -87,6 +120,10 @@ impl Keyspace for Memory {
         };
 
         Ok(Followed { guard: state.read_field(&follow.guard.0, &follow.guard.1), pointer, record })
+    }
+
+    fn snapshot(&self) -> Result<Option<Arc<dyn Keyspace>>, Error> {
+        Ok(Some(Arc::new(Self(Mutex::new(self.state().clone())))))
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), CommitError> {

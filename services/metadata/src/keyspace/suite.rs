@@ -22,7 +22,8 @@ pub fn field(name: &'static str) -> Field {
     Field::from_static(name)
 }
 
-/// All cases.
+/// All cases. What a case reads at once, it has under one name (`name:…`), so that it is of one moment also where an engine
+/// spreads keys; commits are over several names, too, and whole everywhere.
 ///
 /// # Panics
 /// If the keyspace does not do what a keyspace does.
@@ -31,6 +32,9 @@ pub async fn run(keyspace: Arc<dyn Keyspace>) {
     reads::a_value_is_what_was_set_last(engine).await;
     reads::fields_come_in_the_order_asked(engine).await;
     reads::records_come_whole_and_in_the_order_asked(engine).await;
+    reads::pages_of_fields_join_without_gap_or_overlap(engine).await;
+    reads::what_is_too_long_to_be_read_whole_is_read_in_pages(engine).await;
+    reads::a_moment_stays_as_it_was(engine).await;
     commits::an_emptied_hash_or_set_does_not_exist(engine).await;
     reads::members_come_in_order_within_bounds(engine).await;
     reads::pages_of_members_join_without_gap_or_overlap(engine).await;
@@ -44,6 +48,9 @@ pub async fn run(keyspace: Arc<dyn Keyspace>) {
     commits::mutations_apply_in_the_order_written(engine).await;
     commits::removing_a_hash_or_set_leaves_its_neighbours(engine).await;
     commits::what_is_not_there_can_be_removed(engine).await;
+    commits::thousands_of_changes_are_one_commit(engine).await;
+    commits::sums_have_64_bits(engine).await;
+    reads::bounds_may_look_like_those_of_engines(engine).await;
     reads::a_body_of_four_mebibytes_comes_back(engine).await;
     reads::following_reads_guard_pointer_and_record(engine).await;
     reads::what_no_engine_takes_is_refused(engine).await;

@@ -10,12 +10,22 @@ use crate::{
     failure::{next, parsed},
     keys::{self, RepositoryId, field},
     keyspace::{Commit, Condition, Error, Mutation, RANGE_LIMIT},
+    namespaces::Owner,
     placement::{Placement, belongs},
     step,
 };
 
 /// With more repositories than this, only the namespace's own counter is watched while they are read.
 const WATCHED: usize = 2_000;
+
+/// A namespace that is said to use what it does not.
+pub(crate) struct Miscounted {
+    said: i64,
+    used: i64,
+    /// All that was added up, as it was read.
+    pub(crate) as_read: Vec<Condition>,
+    pub(crate) corrected: Mutation,
+}
 
 impl Service {
     /// Counts all namespaces, if none has been counted by this or a later release.
@@ -60,34 +70,46 @@ impl Service {
     /// Corrects what a namespace is said to use. What changes all the time meanwhile is looked at the next time.
     pub(crate) async fn recount(&self, namespace: &Namespace) -> Result<(), Error> {
         let Some(owner) = self.claimed(namespace).await? else { return Ok(()) };
-        let record = keys::namespace(owner, namespace);
         for _ in 0..ATTEMPTS {
-            let asked = [field::BYTES, field::MOVES].map(|field| (record.clone(), field));
-            let mut values = self.fields(&asked).await?.into_iter();
-            let (said, moves) = (next(&mut values), next(&mut values));
-            let used = self.used_by_repositories(namespace).await?;
-            let sum = used.iter().fold(0_i64, |sum, (_, bytes, _)| sum.saturating_add(*bytes));
-            let as_said: i64 =
-                said.as_ref().map_or(Ok(0), |said| parsed(&record, &field::BYTES, Some(said)))?;
-            if as_said == sum {
-                return Ok(());
-            }
-
-            let unchanged = |(id, _, read): &(RepositoryId, i64, Bytes)| {
-                Condition::FieldEquals(keys::state(*id), field::BYTES, read.clone())
-            };
-            let commit = Commit::synced()
-                .when(Condition::FieldPresent(record.clone(), field::NAME))
-                .when(Condition::unchanged(record.clone(), field::BYTES, said))
-                .when(Condition::unchanged(record.clone(), field::MOVES, moves))
-                .when_all(used.iter().take(WATCHED).map(unchanged))
-                .then(Mutation::SetField(record.clone(), field::BYTES, sum.to_string().into()));
+            let Some(found) = self.miscounted(owner, namespace).await? else { return Ok(()) };
+            let Miscounted { said, used, as_read, corrected } = found;
+            let commit = Commit::synced().when_all(as_read).then(corrected);
             if self.commit(step!("recount"), commit).await? == Outcome::Committed {
-                tracing::info!(%namespace, said = as_said, used = sum, "what a namespace uses was corrected");
+                tracing::info!(%namespace, said, used, "what a namespace uses was corrected");
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// What is said of a namespace and is not the sum of what its repositories say.
+    pub(crate) async fn miscounted(
+        &self,
+        owner: Owner,
+        namespace: &Namespace,
+    ) -> Result<Option<Miscounted>, Error> {
+        let record = keys::namespace(owner, namespace);
+        let asked = [field::BYTES, field::MOVES].map(|field| (record.clone(), field));
+        let mut values = self.fields(&asked).await?.into_iter();
+        let (read, moves) = (next(&mut values), next(&mut values));
+        let repositories = self.used_by_repositories(namespace).await?;
+        let used = repositories.iter().fold(0_i64, |sum, (_, bytes, _)| sum.saturating_add(*bytes));
+        let said: i64 = read.as_ref().map_or(Ok(0), |read| parsed(&record, &field::BYTES, Some(read)))?;
+        if said == used {
+            return Ok(None);
+        }
+
+        let unchanged = |(id, _, read): &(RepositoryId, i64, Bytes)| {
+            Condition::FieldEquals(keys::state(*id), field::BYTES, read.clone())
+        };
+        let mut as_read = vec![
+            Condition::FieldPresent(record.clone(), field::NAME),
+            Condition::unchanged(record.clone(), field::BYTES, read),
+            Condition::unchanged(record.clone(), field::MOVES, moves),
+        ];
+        as_read.extend(repositories.iter().take(WATCHED).map(unchanged));
+        let corrected = Mutation::SetField(record, field::BYTES, used.to_string().into());
+        Ok(Some(Miscounted { said, used, as_read, corrected }))
     }
 
     /// Each repository of the namespace with the bytes that it links, as a number and as it was read.

@@ -17,6 +17,7 @@ use crate::{
     pulls::forgotten,
     removal::nameless,
     step,
+    words::Words,
 };
 
 /// Members of a list that one commit removes, at most: a manifest that goes with one may have 4 MiB.
@@ -47,7 +48,7 @@ enum List {
     Other,
 }
 
-fn lists(id: RepositoryId) -> [(List, Key); 10] {
+fn lists(id: RepositoryId) -> [(List, Key); 9] {
     [
         (List::Tagged, keys::tagged(id)),
         (List::Tags, keys::tags(id)),
@@ -58,22 +59,28 @@ fn lists(id: RepositoryId) -> [(List, Key); 10] {
         (List::Other, keys::referrers(id)),
         (List::Other, keys::recent(id)),
         (List::Other, keys::history(id)),
-        (List::Other, keys::events(id)),
     ]
 }
 
 impl Service {
     pub(super) async fn purge_deleted(&self) -> Result<Purged, Error> {
         let mut purged = Purged { repositories: 0, links: 0, more: self.end_old_names().await? };
+        let mut done = false;
         for _ in 0..COMMITS {
             let all = MemberRange::all();
             let first = self.keyspace().range(&keys::PURGE, all, 1, Direction::Forward).await?;
-            let Some(member) = first.first() else { return Ok(purged) };
+            let Some(member) = first.first() else {
+                done = true;
+                break;
+            };
             let id = RepositoryId(parsed_member(&keys::PURGE, member)?);
             self.purge_on(id, &mut purged).await?;
         }
 
-        purged.more = More::Yes;
+        self.forget_last_events().await?;
+        if !done {
+            purged.more = More::Yes;
+        }
         Ok(purged)
     }
 
@@ -85,7 +92,7 @@ impl Service {
         }
         if let Some(name) = state.get(field::NAME) {
             let name = parsed(&keys::state(id), &field::NAME, Some(name))?;
-            return self.take_name(id, &name).await;
+            return self.take_name(id, &name, &Words::read(state.get(field::WORDS))).await;
         }
         for (list, key) in lists(id) {
             let members =
@@ -107,16 +114,16 @@ impl Service {
     }
 
     /// Completes a deletion that was cut off. Another repository may have the name by now.
-    async fn take_name(&self, id: RepositoryId, name: &RepositoryName) -> Result<(), Error> {
+    async fn take_name(&self, id: RepositoryId, name: &RepositoryName, words: &Words) -> Result<(), Error> {
         let commit = deleting(id);
         let commit = match self.placed(name).await? {
             Some(place) if place.id == id => {
                 let record = keys::repository(place.owner, name, place.visibility);
                 let ours = Condition::FieldEquals(record, field::ID, id.to_string().into());
-                commit.when(ours).then_all(nameless(place, name, None))
+                commit.when(ours).then_all(nameless(place, name, words, None))
             }
             Some(_) => commit.then(Mutation::RemoveField(keys::state(id), field::NAME)),
-            None => self.unfound(commit, id, name).await?,
+            None => self.unfound(commit, id, (name, words)).await?,
         };
         let _either_way = self.commit(step!("take_name"), commit).await?;
         // Whether the namespace counts what it held, the crash has not left to be seen.
@@ -127,14 +134,14 @@ impl Service {
         &self,
         commit: Commit,
         id: RepositoryId,
-        name: &RepositoryName,
+        (name, words): (&RepositoryName, &Words),
     ) -> Result<Commit, Error> {
         let Some(owner) = self.claimed(&name.namespace()).await? else {
             return Ok(commit.then(Mutation::RemoveField(keys::state(id), field::NAME)));
         };
         let target = self.new_repository(owner);
         let place = Placement { id, ..*target.placement() };
-        Ok(commit.when_all(target.unplaced(name)).then_all(nameless(place, name, None)))
+        Ok(commit.when_all(target.unplaced(name)).then_all(nameless(place, name, words, None)))
     }
 
     async fn purge_members(
@@ -189,8 +196,8 @@ impl Service {
     /// What is in no list: the hashes, and links that a crash has left alone.
     async fn purge_rest(&self, id: RepositoryId, purged: &mut Purged) -> Result<(), Error> {
         let blobs = keys::blobs(id);
-        let left = self.keyspace().record(&blobs).await?.unwrap_or_default();
-        let left = left.iter().take(MEMBERS).map(|(digest, _)| parsed_member(&blobs, digest));
+        let left = self.keyspace().fields(&blobs, None, MEMBERS).await?;
+        let left = left.iter().map(|(digest, _)| parsed_member(&blobs, digest));
         let left: BTreeSet<Digest> = left.collect::<Result<_, _>>()?;
         if !left.is_empty() {
             let (unlinked, links) = self.unlinking(id, left).await?;
@@ -204,7 +211,8 @@ impl Service {
         let hashes = [keys::tag(id), keys::pushed(id), keys::pulled(id), keys::grants(id), keys::state(id)];
         let commit = deleting(id)
             .when(Condition::RecordAbsent(blobs))
-            .then(Mutation::RemoveMember(keys::DIRTY, id.to_string().into()))
+            // Its last events stay until they are read.
+            .then(Mutation::AddMember(keys::LAST, id.to_string().into()))
             .then_all(hashes.map(Mutation::RemoveRecord))
             .then(Mutation::RemoveMember(keys::PURGE, id.to_string().into()));
         if self.commit(step!("purged"), commit).await? == Outcome::Committed {

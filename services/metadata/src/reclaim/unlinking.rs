@@ -32,6 +32,9 @@ impl Service {
         let (names, next) = self.listed_behind(after, REPOSITORIES).await?;
         let repositories = self.placed_of(&names).await?;
         self.mend_names(&repositories).await?;
+        self.index(&repositories).await?;
+        let ids: Vec<_> = repositories.iter().map(|(_, place)| place.id).collect();
+        self.forget_places(&ids).await?;
         let mut unlinked = Unlinked { links: 0, size_bytes: 0, manifests: 0, more: More::No, next };
         for (name, place) in &repositories {
             self.empty_trash(name, *place, &mut unlinked).await?;

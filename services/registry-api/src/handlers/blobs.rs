@@ -3,11 +3,14 @@
 use axum::response::Response;
 use oci::{ByteRange, Digest, RepositoryName, Span};
 use proto::{
-    blob::{BlobError, Grant},
+    blob::{BlobError, Grant, Opened},
     metadata::{RepositoryError, repositories::Intent},
 };
+use service_kit::http::Delivered;
 
-use crate::{Services, access::Caller, asked::Asked, error::ApiError, headers, respond, retry};
+use crate::{
+    Registry, Services, access::Caller, asked::Asked, delivery, error::ApiError, headers, respond, retry,
+};
 
 /// Whether the blob is there, and how long it is. Who may push asks in order not to bring it: then it must stay.
 pub(crate) async fn head(
@@ -26,21 +29,34 @@ pub(crate) async fn head(
     Ok(respond::blob_head(digest, grant.size_bytes))
 }
 
-/// The blob, or a range of it.
+/// The blob, or a range of it, or where it is read.
 pub(crate) async fn get(
-    services: &Services,
+    registry: &Registry,
     asked: &Asked,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, ApiError> {
+    let services = &registry.services;
     let grant = granted(services, repository, digest, Intent::Read).await?;
     if headers::has_already(&asked.headers, digest) {
         return Ok(respond::blob_not_modified(digest));
     }
 
     let span = wanted_span(asked, digest, grant.size_bytes)?;
-    match services.blobs.open(&grant, span).await {
-        Ok(opened) => Ok(respond::blob(digest, grant.size_bytes, span, opened)),
+    let delivery = delivery::agreed(asked.delivery, &asked.headers, span);
+    match retry::repeated(|| services.blobs.open(&grant, span, delivery)).await {
+        Ok(opened) => {
+            let by = Delivered(registry.deliveries.count(&opened));
+            let mut response = match opened {
+                Opened::Stream { span: sent, body } => {
+                    respond::blob(digest, grant.size_bytes, span, (sent, body))
+                }
+                Opened::Handoff { path } => respond::blob_handed_off(digest, span, delivery.handoff, &path),
+                Opened::Redirect { url } => respond::blob_redirected(digest, &url),
+            };
+            response.extensions_mut().insert(by);
+            Ok(response)
+        }
         Err(BlobError::Missing { .. }) => Err(quarantined(services, &grant, digest).await),
         Err(error) => Err(error.into()),
     }

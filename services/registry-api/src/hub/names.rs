@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use oci::{NameError, Namespace, NamespacePath, RepositoryName};
+use proto::metadata::repositories::search::LONGEST_QUERY;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -78,6 +79,21 @@ schema!(
         "A repository, as `team/app`, or the beginning of names with one `*` at the end, as `team/*` or `team/app-*`.",
         200,
         concat!("^", part!(), "(/", part!(), ")*(/", part!(), r"|/(", part!(), r"(\.|_|__|-+)?)?\*)$")
+    )
+);
+schema!(SearchQuery, {
+    let limit = Some(LONGEST_QUERY);
+    let words = "Words, or how they begin.";
+    ObjectBuilder::new().schema_type(Type::String).description(Some(words)).max_length(limit).build()
+});
+schema!(
+    RepositoryCursor,
+    Schema::OneOf(
+        OneOfBuilder::new()
+            .item(text("In a list by name.", 200, concat!("^", part!(), "(/", part!(), ")+$")))
+            .item(text("In what was found.", 284, "^~[0-3][0-7][0-9A-HJKMNP-TV-Z]{25}([0-9a-f]{2}){1,128}$"))
+            .description(Some("Where a list goes on."))
+            .build()
     )
 );
 schema!(TagName, text("The name of a tag.", 128, "^[A-Za-z0-9_][A-Za-z0-9._-]*$"));

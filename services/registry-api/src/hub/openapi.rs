@@ -55,7 +55,7 @@ pub(super) fn beginning() -> OpenApi {
     ),
     components(schemas(
         Problem, names::AccountName, names::NamespaceName, names::TeamName, names::RobotLabel, names::RobotName,
-        names::FullRepositoryName, names::RepositoryPath, names::Beginning, names::Pattern, names::TagName,
+        names::FullRepositoryName, names::RepositoryPath, names::Beginning, names::Pattern, names::SearchQuery, names::RepositoryCursor, names::TagName,
         names::CredentialId, names::Grantee, names::Time, names::NewPassword, names::Password,
         names::SecondFactorCode, names::MailToken, names::InvitationToken, names::Role, names::Standing,
         names::Visibility, names::Level, names::MemberRole, names::Permission, names::EventId, names::ActionFilter, names::ActorName, names::ActionName,

@@ -127,12 +127,6 @@ where
 }
 
 impl<T> Part<T> {
-    /// The same part of a list that is ordered by what `name` makes of a cursor.
-    pub(super) fn map<U>(self, name: impl FnOnce(T) -> U) -> Part<U> {
-        let PageRequest { after, limit } = self.request;
-        Part { request: PageRequest { after: after.map(name), limit }, query: self.query, path: self.path }
-    }
-
     fn link(&self, cursor: &str) -> String {
         let kept = self.query.pairs().filter(|(name, _)| !["n", "cursor"].contains(name));
         let own = [("n", Cow::from(self.request.limit.to_string())), ("cursor", cursor.into())];

@@ -4,10 +4,15 @@ use axum::response::Response;
 use jiff::Timestamp;
 use oci::{Namespace, NamespacePath, RepositoryName};
 use proto::{
-    auth::{IdentityError, identities::Deed},
+    auth::{
+        IdentityError, Subject,
+        identities::{Deed, Permit, Reads},
+    },
     metadata::{
         RepositoryError, Visibility,
-        repositories::{RepositoryEntry, Viewer, WantedRepositories},
+        accounts::Role,
+        credentials::RepositoryPattern,
+        repositories::{FoundRepository, Place, Reader, RepositoryEntry, WantedSearch},
         settings::{RepositoryChange, RepositoryDetails},
     },
 };
@@ -56,12 +61,16 @@ pub(super) struct ListedRepository {
     updated: Timestamp,
     /// Bytes of all that it holds, each once.
     size_bytes: u64,
+    /// How its description begins.
+    #[schema(max_length = 200)]
+    summary: String,
 }
 
-impl From<RepositoryEntry> for ListedRepository {
-    fn from(entry: RepositoryEntry) -> Self {
+impl From<FoundRepository> for ListedRepository {
+    fn from(found: FoundRepository) -> Self {
+        let FoundRepository { entry, summary } = found;
         let RepositoryEntry { name, visibility, updated, size_bytes } = entry;
-        Self { name, visibility, updated, size_bytes }
+        Self { name, visibility, updated, size_bytes, summary }
     }
 }
 
@@ -138,45 +147,56 @@ pub(super) struct ChangedRepository {
     description: Option<About>,
 }
 
-/// List repositories
+/// List repositories, or look for some
 ///
-/// Public ones, and for administrators all. Private ones that one has a right on are not listed yet: ask for them by name.
+/// Public ones, and those that who asks may read: for administrators all. With a `query`, those whose names or
+/// descriptions have a word that begins as each word of it does; first those that have its longest word whole, of these
+/// those in `library`, those that are called so, those with the word in their names, and those with it in their
+/// descriptions. A part may be short, or empty, and go on all the same: `next` says whether it does.
 #[utoipa::path(
     get, path = "/api/v1/repositories", tag = "repositories", security((), ("basic" = []), ("bearer" = [])),
     params(
         ("under" = Option<names::Beginning>, Query, description = "Only what is called this or is under it."),
         Paging,
-        ("cursor" = Option<names::FullRepositoryName>, Query, description = "`next` of the part before.")
+        ("query" = Option<names::SearchQuery>, Query, description = "Only what has words that begin so."),
+        ("cursor" = Option<names::RepositoryCursor>, Query, description = "`next` of the part before.")
     ),
-    responses((status = 200, description = "Repositories, by name.", body = Listed<ListedRepository>), Refused)
+    responses(
+        (status = 200, description = "Repositories, by name, or as they were found.",
+            body = Listed<ListedRepository>),
+        Refused
+    )
 )]
 pub(super) async fn list_repositories(
     asking: Asking,
-    part: Part<FullName>,
+    part: Part<Place>,
 ) -> Result<Listed<ListedRepository>, Problem> {
-    let part = part.map(|FullName(name)| name);
-    let wanted = WantedRepositories {
-        under: page::read(&part.query, "under")?,
-        viewer: viewer(&asking).await?,
-        also: Vec::new(),
-        page: part.request.clone(),
-    };
-    let found = retry::repeated(|| asking.services().repositories.repositories(&wanted)).await?;
-    Ok(page::listed(&part, found, |entry| &entry.name, ListedRepository::from))
+    let (under, query) = (page::read(&part.query, "under")?, page::read(&part.query, "query")?);
+    let (reader, within) = reading(&asking).await?;
+    let (after, limit) = (part.request.after.clone(), part.request.limit);
+    let wanted = WantedSearch { reader, within, under, query, after, limit };
+    let found = retry::repeated(|| asking.services().repositories.search(&wanted)).await?;
+    Ok(page::listed_until(&part, found.repositories, found.next.as_ref(), ListedRepository::from))
 }
 
-/// Who may manage the hub sees everything, others what is public.
-async fn viewer(asking: &Asking) -> Result<Viewer, Problem> {
+/// Who reads, and which private repositories at most.
+async fn reading(asking: &Asking) -> Result<(Reader, Vec<RepositoryPattern>), Problem> {
     if asking.is_anonymous() {
-        return Ok(Viewer::Outsider);
+        return Ok((Reader::Outsider, Vec::new()));
     }
-    match asking.permit(&Deed::ManageHub).await {
-        Ok(_) => Ok(Viewer::Administrator),
-        Err(Problem::Identity(IdentityError::Forbidden { .. } | IdentityError::Hidden { .. })) => {
-            Ok(Viewer::Outsider)
-        }
-        Err(problem) => Err(problem),
-    }
+    let Permit { subject, role, reads, .. } = asking.permit(&Deed::SignedIn).await?;
+    let within = match reads {
+        Reads::Public => return Ok((Reader::Outsider, Vec::new())),
+        Reads::All => Vec::new(),
+        Reads::Within(patterns) => patterns,
+    };
+    let reader = match subject {
+        _ if role == Role::Administrator => Reader::Administrator,
+        Subject::User(name) => Reader::User(name),
+        Subject::Robot(name) => Reader::Robot(name.namespace()),
+        _ => Reader::Outsider,
+    };
+    Ok((reader, within))
 }
 
 /// Make a repository

@@ -13,8 +13,8 @@ pub(crate) async fn append(
     expected_bytes: Option<u64>,
     body: ByteStream,
 ) -> Result<u64, ApiError> {
-    let UploadSession { address, offset, hash, .. } = session;
-    let append = Append { session: address.session, offset, hash, expected_bytes };
+    let UploadSession { address, mut parts, offset, hash, .. } = session;
+    let append = Append { session: address.session, before: parts.pop(), offset, hash, expected_bytes };
 
     let appended = services.blobs.append(append, body).await?;
     failpoint::hit("edge.append.stored");

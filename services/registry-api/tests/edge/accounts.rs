@@ -9,7 +9,9 @@ use oci::{AccountName, CredentialId, EventId, Namespace, RepositoryName, TeamNam
 use proto::{
     auth::{
         Identities, IdentityError, Subject,
-        identities::{Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, WantedCredential},
+        identities::{
+            Asker, Deed, IssuedCredential, NewAccount, PasswordChange, Permit, Reads, WantedCredential,
+        },
     },
     metadata::{
         AccountError, Actor, AuditLog, Credentials, More, Organizations, Page, PageRequest, RepositoryError,
@@ -54,6 +56,8 @@ pub(crate) fn credential(holder: Holder) -> Credential {
 pub(crate) struct FakeIdentities {
     pub(crate) faults: Faults<IdentityError>,
     pub(crate) subject: Mutex<Subject>,
+    pub(crate) role: Mutex<Role>,
+    pub(crate) reads: Mutex<Reads>,
     pub(crate) askers: Mutex<Vec<Asker>>,
     pub(crate) deeds: Mutex<Vec<Deed>>,
     /// What is not permitted, and what is said then.
@@ -68,6 +72,8 @@ impl Default for FakeIdentities {
         Self {
             faults: Faults::default(),
             subject: Mutex::new(Subject::User("ann".parse().unwrap())),
+            role: Mutex::new(Role::User),
+            reads: Mutex::new(Reads::All),
             askers: Mutex::default(),
             deeds: Mutex::default(),
             refused: Mutex::default(),
@@ -100,7 +106,8 @@ impl Identities for FakeIdentities {
         let subject = self.subject.lock().unwrap().clone();
         let actor =
             Actor { subject: subject.clone(), via: Via::Service, address: asker.address, credential: None };
-        Ok(Permit { subject, role: Role::User, credential: Some(id()), actor })
+        let (role, reads) = (*self.role.lock().unwrap(), self.reads.lock().unwrap().clone());
+        Ok(Permit { subject, role, credential: Some(id()), actor, reads })
     }
 
     async fn sign_up(&self, asker: &Asker, new: &NewAccount) -> Result<(), IdentityError> {

@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod blobs;
+mod delivery;
 mod errors;
 mod history;
 mod hub;

@@ -10,8 +10,9 @@ use proto::{
     metadata::{
         Actor, More, Page, PageRequest, Repositories, RepositoryError, Visibility,
         repositories::{
-            Expected, Intent, Manifest, NewManifest, Referrers, RepositoryEntry, Restore, TagHistory, Viewer,
-            WantedHistory, WantedReferrers, WantedRepositories,
+            Expected, Found, FoundRepository, Intent, Manifest, NewManifest, Place, Reader, Referrers,
+            RepositoryEntry, Restore, TagHistory, Viewer, WantedHistory, WantedReferrers, WantedRepositories,
+            WantedSearch,
         },
     },
 };
@@ -31,6 +32,7 @@ pub(crate) struct FakeRepositories {
     pub(crate) history: Mutex<Option<TagHistory>>,
     pub(crate) wanted_histories: Mutex<Vec<WantedHistory>>,
     pub(crate) wanted_repositories: Mutex<Vec<WantedRepositories>>,
+    pub(crate) wanted_searches: Mutex<Vec<WantedSearch>>,
     pub(crate) wanted_referrers: Mutex<Vec<WantedReferrers>>,
 }
 
@@ -157,18 +159,38 @@ impl Repositories for FakeRepositories {
     ) -> Result<Page<RepositoryEntry>, RepositoryError> {
         self.calls.note("repositories");
         self.wanted_repositories.lock().unwrap().push(wanted.clone());
-        let entry = |name| RepositoryEntry {
-            name,
-            visibility: Visibility::Private,
-            updated: Timestamp::UNIX_EPOCH,
-            size_bytes: 0,
-        };
         let mut names = self.names.lock().unwrap().clone();
         names.retain(|name| wanted.viewer == Viewer::Administrator || wanted.also.contains(name));
         names.retain(|name| wanted.under.as_ref().is_none_or(|under| under.covers(name)));
         let Page { entries, more } = page_of(&names, &wanted.page);
         Ok(Page { entries: entries.into_iter().map(entry).collect(), more })
     }
+
+    /// What has the query in its name, if anybody but an outsider looks.
+    async fn search(&self, wanted: &WantedSearch) -> Result<Found, RepositoryError> {
+        self.calls.note("search");
+        self.faults.check("search", When::Before)?;
+        self.wanted_searches.lock().unwrap().push(wanted.clone());
+        let mut names = self.names.lock().unwrap().clone();
+        names.retain(|name| wanted.reader != Reader::Outsider && covered(wanted, name));
+        let after = match &wanted.after {
+            Some(Place::Name(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let Page { entries, more } = page_of(&names, &PageRequest { after, limit: wanted.limit });
+        let next = entries.last().filter(|_| more == More::Yes).cloned().map(Place::Name);
+        let found = |name| FoundRepository { entry: entry(name), summary: "An app".to_owned() };
+        Ok(Found { repositories: entries.into_iter().map(found).collect(), next })
+    }
+}
+
+fn covered(wanted: &WantedSearch, name: &RepositoryName) -> bool {
+    wanted.under.as_ref().is_none_or(|under| under.covers(name))
+        && wanted.query.as_ref().is_none_or(|query| name.as_str().contains(query.as_str()))
+}
+
+fn entry(name: RepositoryName) -> RepositoryEntry {
+    RepositoryEntry { name, visibility: Visibility::Private, updated: Timestamp::UNIX_EPOCH, size_bytes: 0 }
 }
 
 pub(crate) fn page_of<T: Ord + Clone>(all: &[T], page: &PageRequest<T>) -> Page<T> {

@@ -18,7 +18,10 @@ use oci::{ContentId, Digest, Generation, Locator, RepositoryName, SessionId, Spa
 use proto::{
     ByteStream, StreamError,
     auth::{Auth, AuthError, IssuedToken, Offline, Subject, TokenRequest, VerificationKey},
-    blob::{Append, Appended, BlobError, Blobs, Ended, Finish, Finished, Grant, HashState, Opened, Part},
+    blob::{
+        Append, Appended, BlobError, Blobs, Delivery, Ended, Finish, Finished, Grant, Handoff, HandoffPath,
+        HashState, Opened, Part, Redirect, RedirectUrl,
+    },
     metadata::{
         Actor, Standing, UploadError, Uploads,
         uploads::{Advance, Held, Link, Mount, Mounted, UploadAddress, UploadSession},
@@ -232,6 +235,9 @@ pub(crate) struct FakeBlobs {
     pub(crate) bytes: Mutex<Vec<u8>>,
     pub(crate) content: Mutex<BTreeMap<Digest, Bytes>>,
     pub(crate) cut_reads_after: Mutex<Option<usize>>,
+    /// Where blobs are redirected to and handed off to, whenever that is allowed.
+    pub(crate) redirects_to: Mutex<Option<RedirectUrl>>,
+    pub(crate) hands_off_to: Mutex<Option<HandoffPath>>,
     pub(crate) generations: AtomicU64,
 }
 
@@ -280,9 +286,17 @@ impl Blobs for FakeBlobs {
         Ok(Finished::Published { locator, size_bytes: appended.offset })
     }
 
-    async fn open(&self, grant: &Grant, span: Option<Span>) -> Result<Opened, BlobError> {
+    async fn open(&self, grant: &Grant, span: Option<Span>, delivery: Delivery) -> Result<Opened, BlobError> {
         self.calls.note("open");
         self.faults.check("open", When::Before)?;
+        let url = self.redirects_to.lock().unwrap().clone();
+        if let Some(url) = url.filter(|_| delivery.redirect == Redirect::Allowed) {
+            return Ok(Opened::Redirect { url });
+        }
+        let path = self.hands_off_to.lock().unwrap().clone();
+        if let Some(path) = path.filter(|_| delivery.handoff != Handoff::Never) {
+            return Ok(Opened::Handoff { path });
+        }
         let content = self.content.lock().unwrap()[&grant.locator.content.digest].clone();
         let span = span.unwrap_or(Span::whole(content.len() as u64));
         let (first, end) = (usize::try_from(span.first).unwrap(), usize::try_from(span.end()).unwrap());
@@ -292,7 +306,7 @@ impl Blobs for FakeBlobs {
             None => Box::pin(stream::iter([Ok(bytes)])),
             Some(length) => Box::pin(stream::iter([Ok(bytes.slice(..length)), Err(StreamError::Source)])),
         };
-        Ok(Opened { span, body })
+        Ok(Opened::Stream { span, body })
     }
 
     async fn discard(&self, _: &SessionId) -> Result<(), BlobError> {

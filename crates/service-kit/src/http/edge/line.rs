@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 
-use super::{super::admission::Place, super::body::Follow, ClientAddress};
+use super::{super::admission::Place, super::body::Follow, ClientAddress, Delivered};
 use crate::request_id::RequestId;
 
 /// A path may have 64 KiB, and whoever sends it may send it often.
@@ -28,6 +28,7 @@ pub(super) struct Line {
     /// What the answer announces, if it does: hyper drops a body with its last byte, before its end is seen.
     announced: Option<usize>,
     end: End,
+    delivered: Option<&'static str>,
     place: Option<Place>,
 }
 
@@ -50,6 +51,7 @@ impl Line {
             bytes: 0,
             announced: None,
             end: End::CutOff,
+            delivered: None,
             place: None,
         }
     }
@@ -62,6 +64,7 @@ impl Line {
     pub(super) fn answered(&mut self, answer: &Response<Body>) {
         self.status = Some(answer.status());
         let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        self.delivered = answer.extensions().get::<Delivered>().map(|delivered| delivered.0);
         self.announced = length.and_then(|length| length.parse().ok());
     }
 }
@@ -91,6 +94,7 @@ impl Drop for Line {
             milliseconds = self.start.elapsed().as_millis(),
             client = %self.client.0,
             end = ?self.end,
+            delivered = self.delivered,
             "request"
         );
     }

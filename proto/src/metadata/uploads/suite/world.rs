@@ -18,9 +18,9 @@ use service_kit::clock::{Clock as _, ManualClock};
 use crate::{
     auth::Subject,
     metadata::{
-        Accounts, Actor, AuditLog, Avatars, Credentials, FederatedIdentities, Invitations, Organizations,
-        Proofs, Quotas, Reclaim, Repositories, RepositoryError, RepositorySettings, Rules, Standing, Uploads,
-        Users, Via,
+        Accounts, Actor, AuditLog, Avatars, Backup, Credentials, FederatedIdentities, Integrity, Invitations,
+        Organizations, Outbox, Proofs, Quotas, Reclaim, Repositories, RepositoryError, RepositorySettings,
+        Rules, Standing, Uploads, Users, Via,
         accounts::{Account, Role},
         repositories::Intent,
         uploads::{Held, Link},
@@ -61,8 +61,14 @@ pub struct World {
     pub audit: Arc<dyn AuditLog>,
     /// What namespaces may use.
     pub quotas: Arc<dyn Quotas>,
+    /// Whether what it keeps agrees with itself.
+    pub integrity: Arc<dyn Integrity>,
     /// Pictures.
     pub avatars: Arc<dyn Avatars>,
+    /// Dumps of all that.
+    pub backup: Arc<dyn Backup>,
+    /// What happens in its repositories.
+    pub outbox: Arc<dyn Outbox>,
     /// Its time.
     pub clock: Arc<ManualClock>,
 }
@@ -132,7 +138,8 @@ pub(crate) fn locator(digest: &Digest, number: u32) -> Locator {
 }
 
 pub(crate) fn generation(number: u32) -> Generation {
-    format!("01JD{number:022}").parse().unwrap()
+    // Of the second day of the world: after it was founded.
+    format!("01KDY02100{number:016}").parse().unwrap()
 }
 
 /// The link that follows a hold: to what is there, or to new bytes.

@@ -39,7 +39,7 @@ struct Rest {
     length: u64,
 }
 
-type Piece = io::Result<Bytes>;
+pub(in crate::store) type Piece = io::Result<Bytes>;
 
 /// Opens the file of `name`, and reads the first piece at once: most blobs have no other.
 pub(super) async fn read(disk: &Disk, name: &ObjectName, span: Span) -> Result<Option<Object>, StoreError> {
@@ -124,7 +124,7 @@ impl Rest {
 }
 
 /// Reads exactly `length` bytes: fewer are an error.
-fn read_piece(file: &File, mut at: u64, length: u64) -> Piece {
+pub(in crate::store) fn read_piece(file: &File, mut at: u64, length: u64) -> Piece {
     let length = usize::try_from(length).map_err(io::Error::other)?;
     let mut piece = Vec::with_capacity(length);
     while piece.len() < length {

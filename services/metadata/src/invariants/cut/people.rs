@@ -15,7 +15,7 @@ use proto::{
     },
 };
 
-use super::{Cutting, World, account, manifest, service, world};
+use super::{super::mended::is_mended, Cutting, World, account, manifest, service, world};
 use crate::{
     Service,
     keys::{self, field},
@@ -86,6 +86,8 @@ pub(super) async fn cut_and_repeated<E: std::fmt::Debug>(
             return;
         }
         operation(&world.service).await.unwrap();
+        holds(&world.service).await;
+        is_mended(&world.service).await;
         holds(&world.service).await;
     }
 }

@@ -120,6 +120,24 @@ pub(super) fn read_record(
     Ok(Some(record).filter(|record| !record.is_empty()))
 }
 
+/// Fields of a hash above `after`, with their values.
+pub(super) fn read_fields(
+    fields: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &Key,
+    after: Option<&Bytes>,
+    limit: usize,
+) -> Result<Vec<(Bytes, Bytes)>, Failure> {
+    let start = joined(key, &[]).len();
+    let (first, end) = everything(key);
+    let from = after.map_or(first, |after| Bound::Excluded(joined(key, after)));
+    let entries = fields.range::<&[u8]>(borrowed(&(from, end)))?.take(limit).map(|entry| {
+        let (name, value) = entry?;
+        Ok((Bytes::copy_from_slice(&name.value()[start..]), Bytes::copy_from_slice(value.value())))
+    });
+
+    entries.collect()
+}
+
 /// Members of an ordered set.
 pub(super) fn read_members(
     table: &impl ReadableTable<&'static [u8], ()>,

@@ -202,6 +202,45 @@ pub(super) async fn what_is_not_there_can_be_removed(engine: &dyn Keyspace) {
     }
 }
 
+pub(super) async fn thousands_of_changes_are_one_commit(engine: &dyn Keyspace) {
+    const MANY: usize = 5_000;
+    let (hash, set) = (key("thousands:hash"), key("thousands:set"));
+    let name = |number: usize| Field::new(format!("{number:05}"));
+
+    let absent = (0..MANY).map(|number| FieldAbsent(hash.clone(), name(number)));
+    let fields = (0..MANY).map(|number| SetField(hash.clone(), name(number), bytes("v")));
+    let members = (0..MANY).map(|number| AddMember(set.clone(), format!("{number:05}").into()));
+    let commit = Commit::synced().when_all(absent).then_all(fields).then_all(members);
+    assert_eq!(engine.commit(commit.clone()).await, Ok(()));
+
+    assert_eq!(engine.record(&hash).await.unwrap().map(|record| record.len()), Some(MANY));
+    assert_eq!(engine.commit(commit).await, Err(CommitError::Conflict { condition: 0 }));
+    let last = Commit::synced().when_all((0..MANY).map(|number| FieldPresent(hash.clone(), name(number))));
+    let last = last.when(FieldAbsent(hash.clone(), name(MANY - 1)));
+    assert_eq!(engine.commit(last).await, Err(CommitError::Conflict { condition: MANY }));
+    apply(engine, [RemoveRecord(hash), RemoveSet(set)]).await;
+}
+
+pub(super) async fn sums_have_64_bits(engine: &dyn Keyspace) {
+    let hash = key("64-bits");
+    let numbers = [
+        (i64::MAX - 1, 1),
+        (i64::MIN + 1, -1),
+        (i64::MIN, i64::MAX),
+        (999_999_999, 1),
+        (-1_000_000_000, 1),
+        (9_007_199_254_740_993, 2),
+        (4_000_000_000, -4_000_000_000),
+    ];
+    for (before, by) in numbers {
+        let set = SetField(hash.clone(), field("n"), before.to_string().into());
+        apply(engine, [set]).await;
+        apply(engine, [Increment(hash.clone(), field("n"), by)]).await;
+        let read = engine.record(&hash).await.unwrap().unwrap();
+        assert_eq!(read.text("n"), Some((before + by).to_string().as_str()), "{before} and {by}");
+    }
+}
+
 pub(super) async fn contenders_lose_no_update(keyspace: &Arc<dyn Keyspace>) {
     const TASKS: usize = 32;
     const ROUNDS: usize = 8;

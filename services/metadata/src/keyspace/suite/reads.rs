@@ -6,7 +6,7 @@ use super::{apply, bytes, field, key, members, record};
 use crate::keyspace::{
     Commit, CommitError, Direction, Error, Field, Follow, Followed, Key, Keyspace, MemberRange,
     Mutation::{AddMember, Increment, RemoveRecord, RemoveValue, SetField, SetValue},
-    NAME_LIMIT, RANGE_LIMIT, Record, VALUE_LIMIT,
+    NAME_LIMIT, RANGE_LIMIT, READ_LIMIT, Record, VALUE_LIMIT,
 };
 
 pub(super) async fn a_value_is_what_was_set_last(engine: &dyn Keyspace) {
@@ -38,6 +38,73 @@ pub(super) async fn fields_come_in_the_order_asked(engine: &dyn Keyspace) {
 
     assert_eq!(read, [Some(bytes("2a")), None, Some(bytes("1a")), Some(bytes("2a"))]);
     assert_eq!(engine.get_many(&[]).await, Ok(Vec::new()));
+}
+
+pub(super) async fn pages_of_fields_join_without_gap_or_overlap(engine: &dyn Keyspace) {
+    let (key, neighbour) = (key("pages of fields"), key("pages of fields:"));
+    let name = |number: u8| Bytes::from(vec![b'a', number]);
+    let set = |number: u8| SetField(key.clone(), Field::new(name(number)), Bytes::from(vec![number]));
+    apply(engine, (0..25).rev().map(|number| set(number * 10))).await;
+    apply(engine, [SetField(neighbour, field("b"), bytes("another's"))]).await;
+
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let last = found.last().map(|(field, _): &(Bytes, Bytes)| field.clone());
+        let page = engine.fields(&key, last.as_ref(), 10).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages += 1;
+        found.extend(page);
+    }
+
+    let expected: Vec<_> =
+        (0..25).map(|number| (name(number * 10), Bytes::from(vec![number * 10]))).collect();
+    assert_eq!((found, pages), (expected, 3));
+}
+
+pub(super) async fn what_is_too_long_to_be_read_whole_is_read_in_pages(engine: &dyn Keyspace) {
+    let (long, other) = (key("too long"), key("too long:other"));
+    let all: Vec<(Bytes, Bytes)> =
+        (0..=READ_LIMIT).map(|number| (format!("{number:05}").into(), number.to_string().into())).collect();
+    let set =
+        |(name, value): &(Bytes, Bytes)| SetField(long.clone(), Field::new(name.clone()), value.clone());
+    apply(engine, all.iter().map(set)).await;
+    apply(engine, [SetField(other.clone(), field("a"), bytes("1"))]).await;
+
+    for keys in [vec![long.clone()], vec![other, long.clone()]] {
+        let whole = engine.records(&keys).await;
+        assert!(matches!(whole, Err(Error::Limit { .. })), "{keys:?}");
+    }
+    let mut found: Vec<(Bytes, Bytes)> = Vec::new();
+    loop {
+        let last = found.last().map(|(name, _)| name.clone());
+        let page = engine.fields(&long, last.as_ref(), RANGE_LIMIT).await.unwrap();
+        let ended = page.len() < RANGE_LIMIT;
+        found.extend(page);
+        if ended {
+            break;
+        }
+    }
+    assert!(found == all, "{} of {} fields", found.len(), all.len());
+    assert_eq!(engine.fields(&long, None, 0).await, Ok(Vec::new()));
+}
+
+pub(super) async fn a_moment_stays_as_it_was(engine: &dyn Keyspace) {
+    let (value, hash, set) = (key("moment:value"), key("moment:hash"), key("moment:set"));
+    let changes = |text: &'static str| {
+        let changed = SetField(hash.clone(), field("a"), bytes(text));
+        [SetValue(value.clone(), bytes(text)), changed, AddMember(set.clone(), bytes(text))]
+    };
+    apply(engine, changes("before")).await;
+    let Some(moment) = engine.snapshot().unwrap() else { return };
+    apply(engine, changes("since")).await;
+
+    assert_eq!(moment.get(&value).await, Ok(Some(bytes("before"))));
+    assert_eq!(moment.record(&hash).await, Ok(Some(record(&[("a", "before")]))));
+    assert_eq!(moment.fields(&hash, None, 10).await, Ok(vec![(bytes("a"), bytes("before"))]));
+    assert_eq!(members(moment.as_ref(), &set, MemberRange::all()).await, [bytes("before")]);
+    assert_eq!(engine.get(&value).await, Ok(Some(bytes("since"))));
 }
 
 pub(super) async fn records_come_whole_and_in_the_order_asked(engine: &dyn Keyspace) {
@@ -140,6 +207,27 @@ pub(super) async fn any_byte_may_stand_in_keys_fields_and_members(engine: &dyn K
         assert_eq!(members(engine, key, MemberRange::all()).await, names, "{key:?}");
         let high = members(engine, key, MemberRange::beginning_with(&b"\xff"[..])).await;
         assert_eq!(high, names[5..], "{key:?}");
+    }
+}
+
+pub(super) async fn bounds_may_look_like_those_of_engines(engine: &dyn Keyspace) {
+    let set = key("bounds:like");
+    let names = ["(", "((", "+", "-", "[", "[a", "inf"];
+    apply(engine, names.map(|name| AddMember(set.clone(), bytes(name)))).await;
+
+    for (at, name) in names.into_iter().enumerate() {
+        let cases = [
+            (MemberRange::starting_at(name), &names[at..]),
+            (MemberRange::after(name), &names[at + 1..]),
+            (MemberRange::all().before(name), &names[..at]),
+            (MemberRange::all().through(name), &names[..=at]),
+        ];
+        for (range, expected) in cases {
+            assert_eq!(members(engine, &set, range.clone()).await, *expected, "{range:?}");
+            let mut backward = engine.range(&set, range, RANGE_LIMIT, Direction::Backward).await.unwrap();
+            backward.reverse();
+            assert_eq!(backward, *expected, "backward from or to {name}");
+        }
     }
 }
 

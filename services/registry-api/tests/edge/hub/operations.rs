@@ -3,8 +3,8 @@
 use http::Method;
 use oci::Digest;
 use proto::{
-    auth::IdentityError,
-    metadata::{credentials::Holder, repositories::Viewer},
+    auth::{IdentityError, Subject, identities::Reads},
+    metadata::{accounts::Role, credentials::Holder, repositories::Reader},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -288,17 +288,35 @@ async fn a_list_is_answered_to_who_may_see_it(
 }
 
 #[tokio::test]
-async fn repositories_are_listed_as_administrators_and_others_see_them() {
+async fn repositories_are_listed_as_who_asks_may_read_them() {
     let world = World::new();
-    let _ = world.ask("GET", "/repositories?under=ann", "").await.expect_of_hub(200);
-    assert_eq!(deeds(&world), "ManageHub");
-    let wanted = world.repositories.wanted_repositories.lock().unwrap().pop().unwrap();
-    assert_eq!((wanted.viewer, wanted.under), (Viewer::Administrator, Some("ann".parse().unwrap())));
+    let asked = async |query: &str| {
+        let _ = world.ask("GET", &format!("/repositories{query}"), "").await.expect_of_hub(200);
+        world.repositories.wanted_searches.lock().unwrap().pop().unwrap()
+    };
+    let wanted = asked("?under=ann&query=Pro%20xy&n=7").await;
+    assert_eq!(deeds(&world), "SignedIn");
+    assert_eq!(
+        (wanted.reader, wanted.under),
+        (Reader::User("ann".parse().unwrap()), Some("ann".parse().unwrap()))
+    );
+    assert_eq!((wanted.query, wanted.limit), (Some("Pro xy".parse().unwrap()), 7));
 
-    let refused = IdentityError::Forbidden { subject: "ann".to_owned(), missing: "manage".to_owned() };
-    world.identities.faults.add("authorize", When::Before, refused);
-    let _ = world.ask("GET", "/repositories", "").await.expect_of_hub(200);
-    assert_eq!(world.repositories.wanted_repositories.lock().unwrap()[0].viewer, Viewer::Outsider);
+    let cursor = "~001ARZ3NDEKTSV4RRFFQ69G5FAV6e67";
+    assert_eq!(asked(&format!("?cursor={cursor}")).await.after, Some(cursor.parse().unwrap()));
+
+    let within = vec!["crew/*".to_owned().try_into().unwrap()];
+    *world.identities.reads.lock().unwrap() = Reads::Within(within.clone());
+    *world.identities.role.lock().unwrap() = Role::Administrator;
+    let wanted = asked("").await;
+    assert_eq!((wanted.reader, wanted.within, wanted.query), (Reader::Administrator, within, None));
+
+    *world.identities.role.lock().unwrap() = Role::User;
+    *world.identities.subject.lock().unwrap() = Subject::Robot("crew+ci".parse().unwrap());
+    assert_eq!(asked("").await.reader, Reader::Robot("crew".parse().unwrap()));
+
+    *world.identities.reads.lock().unwrap() = Reads::Public;
+    assert_eq!(asked("").await.reader, Reader::Outsider);
 
     world.identities.faults.add("authorize", When::Before, IdentityError::WrongCredentials);
     let _ = world.ask("GET", "/repositories", "").await.expect_problem(401, "wrong-credentials");
