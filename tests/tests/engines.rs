@@ -229,6 +229,4 @@ async fn what_was_acknowledged_survives_a_server_killed_again_and_again() {
         let answer = read(get(&tag).send().await.unwrap()).await;
         assert_eq!(answer.expect(200).body, manifest, "{tag}");
     }
-    let checked = hub.operator(&["metadata", "check"]).unwrap();
-    assert!(checked.contains("nothing is wrong"), "{checked}");
 }

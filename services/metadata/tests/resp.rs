@@ -114,15 +114,6 @@ async fn what_ledisdb_has_is_enough_for_a_keyspace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an empty LedisDB, which no package has, at LEDISDB_URL"]
-async fn ledisdb_is_a_keyspace() {
-    let url = std::env::var("LEDISDB_URL").unwrap();
-
-    let options = Options { keeping: Keeping::Volatile, ..options(&url) };
-    suite::run(Arc::new(Resp::open(&options).await.unwrap())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn redis_over_tls_with_a_user_in_a_database_is_a_keyspace() {
     // given
     let certificates = certificates::Certificates::new();
